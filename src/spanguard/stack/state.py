@@ -1,0 +1,106 @@
+"""The state file: which processes a run started, and on which ports. It is what `down` and `status` go by."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from spanguard.errors import ConfigurationError, ResourceUnavailableError
+from spanguard.stack.processes import ProcessRecord, find
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRecord:
+    """One started server."""
+
+    name: str
+    process: ProcessRecord
+    health_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of the stack: when it began (seconds since the Unix epoch), its ports by name, its servers in start order."""
+
+    started: float
+    ports: dict[str, int]
+    servers: tuple[ServerRecord, ...] = field(default=())
+
+    def any_running(self) -> bool:
+        """Whether at least one process of this run still lives."""
+        return any(find(server.process) for server in self.servers)
+
+
+class StateFile:
+    """The record of the present run under the data directory, replaced in one step so that no reader sees half of it."""
+
+    __slots__ = ("_directory", "path")
+
+    def __init__(self, data_dir: Path) -> None:
+        self._directory = data_dir
+        self.path = data_dir / "state.json"
+
+    def read(self) -> RunRecord | None:
+        """The recorded run, or None when there is none.
+
+        Raises:
+            ConfigurationError: the file is not one that this version wrote.
+        """
+        try:
+            raw = json.loads(self.path.read_text("utf-8"))
+            if raw["version"] != _VERSION:
+                raise ValueError(f"version {raw['version']}")
+            servers = tuple(
+                ServerRecord(s["name"], ProcessRecord(int(s["process"]["pid"]), float(s["process"]["started"])), s["health_url"])
+                for s in raw["servers"]
+            )
+            return RunRecord(float(raw["started"]), {str(k): int(v) for k, v in raw["ports"].items()}, servers)
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigurationError(
+                f"{self.path} is not the state of a stack that this version of spanguard started ({error!r}). "
+                "End its servers by hand and delete the file, or name another data directory."
+            ) from error
+
+    def write(self, run: RunRecord) -> None:
+        """Replace the record."""
+        draft = self.path.with_suffix(".draft")
+        draft.write_text(json.dumps({"version": _VERSION, **asdict(run)}, indent=2) + "\n", "utf-8")
+        os.replace(draft, self.path)
+
+    def clear(self) -> None:
+        """Forget the run; nothing happens when there is none."""
+        self.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other `up` and `down` on this data directory out, also those of other processes.
+
+        Raises:
+            ResourceUnavailableError: the directory cannot be used, or another command is at work on it.
+        """
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = (self._directory / "lock").open("ab")
+        except OSError as error:
+            raise ResourceUnavailableError(
+                f"the data directory {self._directory} cannot be used: {error.strerror}. Name another: --data-dir, "
+                "or the variable SPANGUARD_STACK_DATA_DIR."
+            ) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ResourceUnavailableError(
+                    f"another `spanguard stack` command is starting or stopping the servers of {self._directory}. "
+                    "Wait until it is done, or name another data directory with --data-dir."
+                ) from error
+            yield
