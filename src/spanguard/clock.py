@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+from asyncio import sleep as _sleep_async
+from time import monotonic as _monotonic
+from time import sleep as _sleep
+from time import time as _time
 from typing import Protocol
 
 
@@ -36,10 +38,10 @@ class SystemClock:
     __slots__ = ()
 
     # Plain references: a Python frame around each would be the dearest part of a guard's hot path.
-    monotonic = staticmethod(time.monotonic)
-    time = staticmethod(time.time)
-    sleep = staticmethod(time.sleep)
-    sleep_async = staticmethod(asyncio.sleep)
+    monotonic = staticmethod(_monotonic)
+    time = staticmethod(_time)
+    sleep = staticmethod(_sleep)
+    sleep_async = staticmethod(_sleep_async)
 
     def __repr__(self) -> str:
         return "SystemClock()"

@@ -17,6 +17,10 @@ SCHEMA_SCOPE: Final = "spanguard"
 """The instrumentation scope of every signal."""
 
 
+DEPLOYMENT_ENVIRONMENT: Final = "deployment.environment.name"
+"""OpenTelemetry's resource attribute for where a service runs; its Python package has it only as an incubating name."""
+
+
 class Stability(StrEnum):
     """How firmly a name stands, in OpenTelemetry's words."""
 

@@ -15,5 +15,8 @@ def is_healthy(url: str, *, timeout: float = 2.0) -> bool:
     try:
         with _opener.open(url, timeout=timeout) as response:
             return bool(200 <= response.status < 300)  # noqa: PLR2004 - the class of success
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        return False
     except (urllib.error.URLError, OSError, http.client.HTTPException):
         return False

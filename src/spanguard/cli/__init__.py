@@ -1,0 +1,5 @@
+"""The `spanguard` command."""
+
+from spanguard.cli.entry import main
+
+__all__ = ["main"]
