@@ -30,7 +30,9 @@ class ConfigurationError(SpanguardError, ValueError):
         if len(self.problems) == 1:
             message = self.problems[0]
         else:
-            message = "\n".join([f"{len(self.problems)} problems in the configuration:", *(f"- {p}" for p in self.problems)])
+            message = "\n".join(
+                [f"{len(self.problems)} problems in the configuration:", *(f"- {p}" for p in self.problems)]
+            )
         super().__init__(message)
 
     def __reduce__(self) -> tuple[type[ConfigurationError], tuple[tuple[str, ...]]]:

@@ -154,13 +154,19 @@ BREAKER_REASON: Final = Attribute(
     ),
 )
 BREAKER_FAILURES: Final = Attribute(
-    "spanguard.circuit_breaker.failure.count", "int", "Failures counted when the breaker moved: consecutive ones, or those in the window.", unit="{call}"
+    "spanguard.circuit_breaker.failure.count",
+    "int",
+    "Failures counted when the breaker moved: consecutive ones, or those in the window.",
+    unit="{call}",
 )
 BREAKER_WINDOW_CALLS: Final = Attribute(
     "spanguard.circuit_breaker.window.call.count", "int", "Calls in the window when the breaker moved.", unit="{call}"
 )
 BREAKER_WINDOW_SLOW: Final = Attribute(
-    "spanguard.circuit_breaker.window.slow_call.count", "int", "Slow calls in the window when the breaker moved.", unit="{call}"
+    "spanguard.circuit_breaker.window.slow_call.count",
+    "int",
+    "Slow calls in the window when the breaker moved.",
+    unit="{call}",
 )
 BREAKER_SUCCESSES: Final = Attribute(
     "spanguard.circuit_breaker.success.count", "int", "Successful probes counted when the breaker moved.", unit="{call}"
@@ -229,9 +235,14 @@ LIMITER_RETRY_AFTER: Final = Attribute(
     "spanguard.rate_limiting.retry_after", "double", "When the same request would be admitted.", unit="s"
 )
 LIMITER_LIMIT: Final = Attribute(
-    "spanguard.rate_limiting.limit", "double", "The most that can be admitted at once: burst of a bucket, amount of a window.", unit="{request}"
+    "spanguard.rate_limiting.limit",
+    "double",
+    "The most that can be admitted at once: burst of a bucket, amount of a window.",
+    unit="{request}",
 )
-LIMITER_COST: Final = Attribute("spanguard.rate_limiting.cost", "double", "The tokens that the request asked for.", unit="{request}")
+LIMITER_COST: Final = Attribute(
+    "spanguard.rate_limiting.cost", "double", "The tokens that the request asked for.", unit="{request}"
+)
 
 QUEUE_BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -281,19 +292,27 @@ ALERT_STATE: Final = Attribute(
     "spanguard.alert.state", "string", "Whether the alert stands or is over.", values=("firing", "resolved")
 )
 ALERT_KEY: Final = Attribute(
-    "spanguard.alert.key", "string", "A stable identity: the same name, severity and labels in the same service have the same key."
+    "spanguard.alert.key",
+    "string",
+    "A stable identity: the same name, severity and labels in the same service have the same key.",
 )
 ALERT_STARTS_AT: Final = Attribute(
     "spanguard.alert.starts_at", "int", "When the alert was raised, since the Unix epoch.", unit="ns"
 )
 ALERT_RESEND_INTERVAL: Final = Attribute(
-    "spanguard.alert.resend_interval", "double", "How often a standing alert is sent again; four misses end it.", unit="s"
+    "spanguard.alert.resend_interval",
+    "double",
+    "How often a standing alert is sent again; four misses end it.",
+    unit="s",
 )
 ALERT_SUMMARY: Final = Attribute("spanguard.alert.summary", "string", "One line for the person who wakes up.")
 ALERT_DESCRIPTION: Final = Attribute("spanguard.alert.description", "string", "What is known, in a few sentences.")
 ALERT_RUNBOOK_URL: Final = Attribute("spanguard.alert.runbook_url", "string", "Where it is written what to do.")
 ALERT_LABEL: Final = Attribute(
-    "spanguard.alert.label", "string", "The declared labels, one attribute each: `spanguard.alert.label.<name>`.", is_prefix=True
+    "spanguard.alert.label",
+    "string",
+    "The declared labels, one attribute each: `spanguard.alert.label.<name>`.",
+    is_prefix=True,
 )
 
 ALERT_ACTIVE_METRIC: Final = Metric(
@@ -341,7 +360,14 @@ CALL_SPAN: Final = Span(
     (ERROR_TYPE,),
 )
 
-ANNOTATIONS: Final = (LIMITER_RESULT, LIMITER_RETRY_AFTER, LIMITER_STRATEGY, BREAKER_STATE, BREAKER_OUTCOME, POLICY_NAME)
+ANNOTATIONS: Final = (
+    LIMITER_RESULT,
+    LIMITER_RETRY_AFTER,
+    LIMITER_STRATEGY,
+    BREAKER_STATE,
+    BREAKER_OUTCOME,
+    POLICY_NAME,
+)
 """Attributes that a decision may write on a span of the application that happens to be current."""
 
 METRICS: Final = (

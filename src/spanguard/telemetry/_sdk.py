@@ -63,7 +63,7 @@ def build_providers(signals: list[Signal], attributes: Mapping[str, str]) -> Non
         RuntimeError: the environment names an exporter, protocol or configuration file that cannot be had.
     """
     if os.environ.get(OTEL_CONFIG_FILE) and len(signals) == len(SIGNALS):
-        _Configurator().configure()
+        _Configurator().configure()  # type: ignore[no-untyped-call]
         return
     resource = Resource.create(dict(attributes))
     names = {signal: _exporter_names(signal) if signal in signals else [] for signal in SIGNALS}
@@ -91,11 +91,11 @@ def forget_parent_metrics(provider: MeterProvider) -> None:
     """
     with safely("fork"):
         consumer = provider._measurement_consumer  # noqa: SLF001
-        consumer._lock = threading.Lock()  # type: ignore[attr-defined]  # noqa: SLF001
-        for reader in list(consumer._reader_storages):  # type: ignore[attr-defined]  # noqa: SLF001
+        consumer._lock = threading.Lock()  # noqa: SLF001
+        for reader in list(consumer._reader_storages):  # noqa: SLF001
             if isinstance(reader, PeriodicExportingMetricReader):
                 reader._export_lock = threading.Lock()  # noqa: SLF001
-            consumer.add_metric_reader(reader)  # type: ignore[attr-defined]
+            consumer.add_metric_reader(reader)
 
 
 class _Configurator(configuration._OTelSDKConfigurator):  # noqa: SLF001

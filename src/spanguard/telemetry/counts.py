@@ -47,7 +47,7 @@ class Cell:
 class _Series:
     """All that was counted under one attribute set: the live cells, and the sum of those whose guard is gone."""
 
-    __slots__ = ("attributes", "at_fork", "cells", "retired", "shared")
+    __slots__ = ("at_fork", "attributes", "cells", "retired", "shared")
 
     def __init__(self, attributes: AttributeValues) -> None:
         self.attributes = dict(attributes)

@@ -52,7 +52,9 @@ class EmittedEvent:
 class EventSink(Protocol):
     """What takes events; called in the thread that decided, so it must be quick. What it raises is kept from the call."""
 
-    def __call__(self, event: EmittedEvent, /) -> None: ...
+    def __call__(self, event: EmittedEvent, /) -> None:
+        """Take one event."""
+        ...
 
 
 _sinks: tuple[EventSink, ...] = ()
@@ -78,7 +80,9 @@ def log_sink(event: EmittedEvent) -> None:
 
     Not a default: where an application exports its Python logs over OpenTelemetry as well, each event would arrive twice.
     """
-    _python_logger.log(_PYTHON_LEVELS[event.severity], "%s", event.body, extra={"event_name": event.name, **event.attributes})
+    _python_logger.log(
+        _PYTHON_LEVELS[event.severity], "%s", event.body, extra={"event_name": event.name, **event.attributes}
+    )
 
 
 _PYTHON_LEVELS: Final = {

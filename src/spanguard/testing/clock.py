@@ -1,0 +1,112 @@
+"""A clock that moves only when a test says so."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import threading
+from collections.abc import Callable
+
+
+class FakeClock:
+    """A `spanguard.clock.Clock` for tests, safe from threads and tasks.
+
+    Args:
+        start: the first value of `monotonic()`, in seconds.
+        epoch: what `time()` says at that moment.
+        auto_advance: let each sleep move the clock to its own end at once, instead of waiting for `advance`.
+    """
+
+    def __init__(self, start: float = 1000.0, *, epoch: float = 1_700_000_000.0, auto_advance: bool = False) -> None:
+        self._now = start
+        self._epoch_offset = epoch - start
+        self._auto_advance = auto_advance
+        self._changed = threading.Condition()
+        self._sleepers: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+
+    def monotonic(self) -> float:
+        """Return the present, in seconds."""
+        return self._now
+
+    def time(self) -> float:
+        """Return the present as seconds since the Unix epoch."""
+        return self._now + self._epoch_offset
+
+    @property
+    def sleeping(self) -> int:
+        """How many threads and tasks sleep on this clock now."""
+        with self._changed:
+            return len(self._sleepers)
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward and wake, in order, all whose time has come."""
+        if seconds < 0:
+            raise ValueError(f"a monotonic clock cannot go back: advance({seconds})")
+        self._move_to(self._now + seconds)
+
+    def jump_wall_clock(self, seconds: float) -> None:
+        """Move only what `time()` says, as an administrator or NTP does; may go back."""
+        self._epoch_offset += seconds
+
+    def wait_for_sleepers(self, count: int = 1, timeout: float = 10.0) -> None:
+        """Block, in real time, until so many threads and tasks sleep on this clock.
+
+        Raises:
+            TimeoutError: they did not come within `timeout` real seconds.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._sleepers) >= count, timeout):
+                raise TimeoutError(f"{len(self._sleepers)} of {count} sleepers came within {timeout} s")
+
+    def sleep(self, seconds: float) -> None:
+        """Block this thread until the clock was advanced so far."""
+        if self._auto_advance:
+            self._move_to(self._now + max(0.0, seconds))
+            return
+        woken = threading.Event()
+        self._enqueue(seconds, woken.set)
+        woken.wait()
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Suspend this task until the clock was advanced so far; cancellable."""
+        if self._auto_advance:
+            self._move_to(self._now + max(0.0, seconds))
+            await asyncio.sleep(0)
+            return
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[None] = loop.create_future()
+
+        def finish() -> None:
+            if not woken.done():
+                woken.set_result(None)
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(finish)
+
+        entry = self._enqueue(seconds, wake)
+        try:
+            await woken
+        finally:
+            with self._changed:
+                if entry in self._sleepers:
+                    self._sleepers.remove(entry)
+                    heapq.heapify(self._sleepers)
+
+    def _enqueue(self, seconds: float, wake: Callable[[], None]) -> tuple[float, int, Callable[[], None]]:
+        with self._changed:
+            entry = (self._now + seconds, next(self._order), wake)
+            if entry[0] <= self._now:
+                wake()
+                return entry
+            heapq.heappush(self._sleepers, entry)
+            self._changed.notify_all()
+            return entry
+
+    def _move_to(self, moment: float) -> None:
+        with self._changed:
+            self._now = max(self._now, moment)
+            while self._sleepers and self._sleepers[0][0] <= self._now:
+                heapq.heappop(self._sleepers)[2]()
+            self._changed.notify_all()
