@@ -16,22 +16,23 @@ from rich.table import Table
 from spanguard.errors import ConfigurationError
 from spanguard.stack import Stack, StackSettings, StackStatus
 
-app = typer.Typer(help="The local stack: collector, Jaeger, Prometheus, Alertmanager and VictoriaLogs.", no_args_is_help=True)
+app = typer.Typer(
+    help="The local stack: collector, Jaeger, Prometheus, Alertmanager and VictoriaLogs.", no_args_is_help=True
+)
 
 # A pipe has no width: there a line is a record and must not be wrapped.
 _PIPE_WIDTH = 1000
 
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="The directory of the run [env: SPANGUARD_STACK_DATA_DIR].", show_default=False)
+    Path | None,
+    typer.Option("--data-dir", help="The directory of the run [env: SPANGUARD_STACK_DATA_DIR].", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Interval = Annotated[float | None, typer.Option(help="In seconds.", show_default="15, group wait 10")]
+Interval = Annotated[float | None, typer.Option(help="In seconds.", show_default=False)]
 
 
 @app.command()
-def build(
-    *, force: Annotated[bool, typer.Option("--force", help="Build again what is in the cache.")] = False
-) -> None:
+def build(*, force: Annotated[bool, typer.Option("--force", help="Build again what is in the cache.")] = False) -> None:
     """Build the servers from their pinned Go modules; what is in the cache is kept."""
     Stack(StackSettings.load(), progress=_say).build(force=force)
 
@@ -40,8 +41,12 @@ def build(
 def up(
     *,
     data_dir: DataDir = None,
-    port: Annotated[list[str] | None, typer.Option("--port", metavar="NAME=PORT", help="Set one port; may be repeated.")] = None,
-    free_ports: Annotated[bool | None, typer.Option("--free-ports", help="Take free ports in place of the default ones.")] = None,
+    port: Annotated[
+        list[str] | None, typer.Option("--port", metavar="NAME=PORT", help="Set one port; may be repeated.")
+    ] = None,
+    free_ports: Annotated[
+        bool | None, typer.Option("--free-ports", help="Take free ports in place of the default ones.")
+    ] = None,
     evaluation_interval: Interval = None,
     metrics_flush_interval: Interval = None,
     group_wait: Interval = None,
@@ -126,5 +131,5 @@ def _show(found: StackStatus, *, as_json: bool) -> None:
         table.add_row(server.name, f"[{colour}]{state}[/]", str(server.pid), ports)
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
     console.print(table)
-    for name, url in asdict(found.endpoints).items():
+    for name, url in (asdict(found.endpoints) if found.endpoints else {}).items():
         console.print(f"{name:<13}{url}")

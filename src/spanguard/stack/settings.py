@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,10 @@ from spanguard.errors import ConfigurationError
 ENV_PREFIX = "SPANGUARD_STACK_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Progress = Callable[[str], None]
+"""Called with one line for each step that takes time."""
+
+Seconds = Annotated[float, Field(ge=0.001, le=3600, allow_inf_nan=False)]
 
 
 def _xdg(variable: str, fallback: str) -> Path:
@@ -46,14 +50,18 @@ class StackSettings(BaseSettings):
     )
     ports: dict[str, Port] = Field(default_factory=dict, description="Ports by name, in place of the default ones.")
     free_ports: bool = Field(
-        default=False, description="Take a free port in place of each default one; those given in `ports` stay as given."
+        default=False,
+        description="Take a free port in place of each default one; those given in `ports` stay as given.",
     )
-    evaluation_interval: Seconds = Field(default=15.0, description="How often Prometheus evaluates its rules, in seconds.")
+    evaluation_interval: Seconds = Field(
+        default=15.0, description="How often Prometheus evaluates its rules, in seconds."
+    )
     metrics_flush_interval: Seconds = Field(
         default=15.0, description="How often the collector emits the metrics that it makes of spans, in seconds."
     )
     group_wait: Seconds = Field(
-        default=10.0, description="How long Alertmanager waits for more alerts of a new group before it notifies, in seconds."
+        default=10.0,
+        description="How long Alertmanager waits for more alerts of a new group before it notifies, in seconds.",
     )
     start_timeout: Seconds = Field(default=60.0, description="How long each server has to become healthy, in seconds.")
     stop_grace: Seconds = Field(default=10.0, description="How long a server has to end after SIGTERM, in seconds.")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import fcntl
-import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from spanguard.errors import ConfigurationError, ResourceUnavailableError
 from spanguard.stack.processes import ProcessRecord, find
-
-_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +22,7 @@ class ServerRecord:
     name: str
     process: ProcessRecord
     health_url: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,15 @@ class RunRecord:
 
     started: float
     ports: dict[str, int]
-    servers: tuple[ServerRecord, ...] = field(default=())
+    servers: tuple[ServerRecord, ...] = ()
+    version: Literal[1] = 1
 
     def any_running(self) -> bool:
         """Whether at least one process of this run still lives."""
         return any(find(server.process) for server in self.servers)
+
+
+_RECORD = TypeAdapter(RunRecord)
 
 
 class StateFile:
@@ -54,27 +58,20 @@ class StateFile:
             ConfigurationError: the file is not one that this version wrote.
         """
         try:
-            raw = json.loads(self.path.read_text("utf-8"))
-            if raw["version"] != _VERSION:
-                raise ValueError(f"version {raw['version']}")
-            servers = tuple(
-                ServerRecord(s["name"], ProcessRecord(int(s["process"]["pid"]), float(s["process"]["started"])), s["health_url"])
-                for s in raw["servers"]
-            )
-            return RunRecord(float(raw["started"]), {str(k): int(v) for k, v in raw["ports"].items()}, servers)
+            return _RECORD.validate_json(self.path.read_bytes())
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except ValidationError as error:
             raise ConfigurationError(
-                f"{self.path} is not the state of a stack that this version of spanguard started ({error!r}). "
-                "End its servers by hand and delete the file, or name another data directory."
+                f"{self.path} is not the state of a stack that this version of spanguard started. "
+                "End its servers by hand and delete the file, or name another data directory with --data-dir."
             ) from error
 
     def write(self, run: RunRecord) -> None:
         """Replace the record."""
         draft = self.path.with_suffix(".draft")
-        draft.write_text(json.dumps({"version": _VERSION, **asdict(run)}, indent=2) + "\n", "utf-8")
-        os.replace(draft, self.path)
+        draft.write_bytes(_RECORD.dump_json(run, indent=2))
+        draft.replace(self.path)
 
     def clear(self) -> None:
         """Forget the run; nothing happens when there is none."""

@@ -1,0 +1,6 @@
+"""The local stack: the real collector, Jaeger, Prometheus, Alertmanager and VictoriaLogs, built and run on this machine."""
+
+from spanguard.stack.settings import StackSettings
+from spanguard.stack.stack import ServerStatus, Stack, StackEndpoints, StackStatus
+
+__all__ = ["ServerStatus", "Stack", "StackEndpoints", "StackSettings", "StackStatus"]
