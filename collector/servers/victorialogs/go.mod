@@ -4,7 +4,6 @@ go 1.26.5
 
 tool (
 	github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
-	github.com/VictoriaMetrics/VictoriaMetrics
 )
 
 require (
