@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,7 @@ class Summary:
 
     @property
     def is_good(self) -> bool:
+        """Whether every step and every test succeeded."""
         return self.failed == 0 and all(result == "ok" for _, result, _ in self.lines)
 
 
@@ -131,7 +132,7 @@ def pytest(summary: Summary, name: str, venv: Path, arguments: Sequence[str]) ->
     if not report.exists():
         summary.failed += 1
         return
-    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - pytest wrote it a moment ago
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest wrote it a moment ago
         skipped = case.find("skipped")
         if case.find("failure") is not None or case.find("error") is not None:
             summary.failed += 1
