@@ -38,6 +38,18 @@ def build(*, force: Annotated[bool, typer.Option("--force", help="Build again wh
 
 
 @app.command()
+def images(
+    servers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SERVER]...", help="Which ones; all when left out.", show_default=False),
+    ] = None,
+) -> None:
+    """Make container images out of the built servers, as the compose files want them."""
+    for image in Stack(StackSettings.load(), progress=_say).images(*servers or ()):
+        typer.echo(image)
+
+
+@app.command()
 def up(
     *,
     data_dir: DataDir = None,

@@ -14,7 +14,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,16 +64,18 @@ class Builder:
         self._clock = clock
         self._bin = settings.cache_dir / "bin"
 
-    def build(self, *, force: bool = False) -> dict[str, Path]:
-        """The directory with the binaries of each server's build, by the name of the build.
+    def build(self, names: Iterable[str] | None = None, *, force: bool = False) -> dict[str, Path]:
+        """The directory with the binaries of each build, by the name of the build.
 
         Args:
+            names: which builds; those of all servers when left out.
             force: build also what is in the cache.
 
         Raises:
             ResourceUnavailableError: Go is needed and missing or too old, or a build fails.
         """
-        names = list(dict.fromkeys(server.build for server in self._manifest.servers.values()))
+        if names is None:
+            names = dict.fromkeys(server.build for server in self._manifest.servers.values())
         return {name: self._built(name, force=force) for name in names}
 
     def _built(self, name: str, *, force: bool = False) -> Path:

@@ -71,6 +71,7 @@ class ServerSpec(_Table):
     health: str
     url: str
     files: tuple[FileSpec, ...]
+    volume: str | None = None
 
 
 class Manifest(_Table):

@@ -15,10 +15,13 @@ from pathlib import Path
 
 import psutil
 
+from spanguard.clock import Clock
 from spanguard.errors import ResourceUnavailableError
 
 # Start times come from the boot time, which shifts a little when the wall clock is corrected.
 _START_TOLERANCE = 2.0
+
+_POLL_INTERVAL = 0.02
 
 # Children of this very process stay defunct until they are waited for, and only their Popen can do that quietly.
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -72,22 +75,28 @@ def find(record: ProcessRecord) -> psutil.Process | None:
     return process
 
 
-def end(records: Sequence[ProcessRecord], *, grace: float) -> list[ProcessRecord]:
-    """End the recorded processes: SIGTERM to all, SIGKILL after `grace` seconds to those that are left.
+def end(record: ProcessRecord, *, grace: float, clock: Clock) -> bool:
+    """End the recorded process: SIGTERM, and SIGKILL when it still runs after `grace` seconds.
 
     Returns:
-        Those that had to be killed.
+        Whether it ended by itself; True also when it had ended before.
     """
-    running = {record: process for record in records if (process := find(record)) is not None}
-    for process in running.values():
+    for send in (psutil.Process.terminate, psutil.Process.kill):
+        process = find(record)
+        if process is None:
+            return send is psutil.Process.terminate
         with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    psutil.wait_procs(running.values(), timeout=grace)
-    stubborn = [record for record in running if find(record) is not None]
-    for record in stubborn:
-        with suppress(psutil.NoSuchProcess):
-            running[record].kill()
-    psutil.wait_procs([running[record] for record in stubborn], timeout=grace)
-    for record in stubborn:
-        find(record)
-    return stubborn
+            send(process)
+        if _ended(record, within=grace, clock=clock):
+            return send is psutil.Process.terminate
+    return False
+
+
+def _ended(record: ProcessRecord, *, within: float, clock: Clock) -> bool:
+    # Not psutil's wait: for it a process goes on until its parent took note, which init does late or, in containers, never.
+    deadline = clock.monotonic() + within
+    while find(record) is not None:
+        if clock.monotonic() >= deadline:
+            return False
+        clock.sleep(_POLL_INTERVAL)
+    return True

@@ -11,6 +11,7 @@ from spanguard.clock import SYSTEM_CLOCK, Clock
 from spanguard.errors import ConfigurationError, ResourceUnavailableError
 from spanguard.stack.build import Builder
 from spanguard.stack.health import is_healthy
+from spanguard.stack.images import find_docker, image_name, make_image
 from spanguard.stack.logs import last_lines, read_logs
 from spanguard.stack.manifest import ServerSpec, read_manifest, stack_files
 from spanguard.stack.ports import LOOPBACK, choose_ports
@@ -20,6 +21,7 @@ from spanguard.stack.state import RunRecord, ServerRecord, StateFile
 
 _POLL_INTERVAL = 0.1
 _LINES_OF_A_FAILURE = 10
+_PROBE = "probe"
 _INTERVALS = ("evaluation_interval", "metrics_flush_interval", "group_wait")
 
 
@@ -99,6 +101,28 @@ class Stack:
             self._progress(f"{name}: {directory}")
         return built
 
+    def images(self, *names: str) -> tuple[str, ...]:
+        """Make container images out of the built servers, of all or of the named ones; returns the names of the images.
+
+        Raises:
+            ConfigurationError: there is no server of this name.
+            ResourceUnavailableError: Docker is missing or fails, or a build does.
+        """
+        wanted = {name: self._spec(name) for name in names} or self._manifest.servers
+        docker = find_docker()
+        built = self._builder.build([_PROBE, *dict.fromkeys(spec.build for spec in wanted.values())])
+        for name, spec in wanted.items():
+            make_image(
+                docker,
+                name,
+                spec,
+                program=built[spec.build] / spec.binary,
+                probe=built[_PROBE] / _PROBE,
+                dockerfile=self._files / "Dockerfile",
+            )
+            self._progress(f"{name}: image {image_name(name)}")
+        return tuple(image_name(name) for name in wanted)
+
     def up(self) -> StackEndpoints:
         """Start all servers, building those that are not built, and wait until each is healthy.
 
@@ -163,11 +187,16 @@ class Stack:
         Raises:
             ConfigurationError: there is no server of this name.
         """
-        names = list(self._manifest.servers)
-        if server is not None and server not in names:
-            raise ConfigurationError(f"{server!r} is no server of the stack; there are {', '.join(names)}.")
-        wanted = {name: self._log(name) for name in names if server in {None, name}}
+        if server is not None:
+            self._spec(server)
+        wanted = {name: self._log(name) for name in self._manifest.servers if server in {None, name}}
         return read_logs(wanted, lines=lines, follow=follow, sleep=self._clock.sleep)
+
+    def _spec(self, server: str) -> ServerSpec:
+        servers = self._manifest.servers
+        if server not in servers:
+            raise ConfigurationError(f"{server!r} is no server of the stack; there are {', '.join(servers)}.")
+        return servers[server]
 
     def _refuse_when_up(self) -> None:
         run = self._state.read()
@@ -235,12 +264,12 @@ class Stack:
 
     def _stop(self, run: RunRecord) -> None:
         for server in reversed(run.servers):
-            killed = end([server.process], grace=self._settings.stop_grace)
+            in_time = end(server.process, grace=self._settings.stop_grace, clock=self._clock)
             if find(server.process) is not None:
                 raise ResourceUnavailableError(
                     f"{server.name} (process {server.process.pid}) does not end, not even when killed. Run `spanguard stack down` again."
                 )
-            self._progress(f"{server.name}: {'killed, it did not end in time' if killed else 'stopped'}")
+            self._progress(f"{server.name}: {'stopped' if in_time else 'killed, it did not end in time'}")
         self._state.clear()
 
     def _status_of(self, server: ServerRecord, ports: dict[str, int]) -> ServerStatus:

@@ -1,0 +1,3 @@
+module github.com/spanguard/spanguard/collector/probe
+
+go 1.26
