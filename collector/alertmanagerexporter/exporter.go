@@ -86,16 +86,13 @@ func (e *alertExporter) push(ctx context.Context, logs plog.Logs) error {
 	return nil
 }
 
-// read makes alerts of the records that are some. One that cannot be read costs itself only.
+// read makes alerts of records. One that cannot be read costs itself only.
 func (e *alertExporter) read(ctx context.Context, logs plog.Logs) []alert {
 	var alerts []alert
 	now := e.now()
 	for _, resourceLogs := range logs.ResourceLogs().All() {
 		for _, scopeLogs := range resourceLogs.ScopeLogs().All() {
 			for _, record := range scopeLogs.LogRecords().All() {
-				if record.EventName() != eventName {
-					continue
-				}
 				read, err := alertFromRecord(resourceLogs.Resource(), record, e.config.TraceURL, now)
 				if err != nil {
 					e.drop(ctx, "invalid", 1, zap.Error(err))

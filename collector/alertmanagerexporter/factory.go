@@ -2,6 +2,7 @@ package alertmanagerexporter
 
 import (
 	"context"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
@@ -14,17 +15,17 @@ var componentType = component.MustNewType("alertmanager")
 
 // NewFactory makes the factory of the exporter "alertmanager", for logs alone.
 func NewFactory() exporter.Factory {
-	return exporter.NewFactory(componentType, defaultConfig, exporter.WithLogs(newLogs, component.StabilityLevelBeta))
+	return exporter.NewFactory(componentType, defaultConfig, exporter.WithLogs(newLogs, component.StabilityLevelDevelopment))
 }
 
 func newLogs(ctx context.Context, set exporter.Settings, config component.Config) (exporter.Logs, error) {
 	cfg := config.(*Config)
-	poster, err := newPoster(cfg, set)
+	alerts, err := newAlertExporter(cfg, set.TelemetrySettings, time.Now)
 	if err != nil {
 		return nil, err
 	}
-	inner, err := exporterhelper.NewLogs(ctx, set, cfg, poster.push,
-		exporterhelper.WithStart(poster.start),
+	inner, err := exporterhelper.NewLogs(ctx, set, cfg, alerts.push,
+		exporterhelper.WithStart(alerts.start),
 		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
 		// The HTTP client has its own.
 		exporterhelper.WithTimeout(exporterhelper.TimeoutConfig{Timeout: 0}),

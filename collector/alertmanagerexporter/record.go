@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -165,6 +166,11 @@ func generatorURL(annotations map[string]string) string {
 		}
 	}
 	return ""
+}
+
+func isWebURL(text string) bool {
+	parsed, err := url.Parse(text)
+	return err == nil && isWeb(parsed)
 }
 
 func timeOf(record plog.LogRecord, now time.Time) time.Time {
