@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -213,7 +214,7 @@ def test_a_server_killed_from_outside_is_seen_in_the_status(stack: Stack) -> Non
     os.kill(jaeger.pid, signal.SIGKILL)
     deadline = time.monotonic() + 10
     while alive(jaeger.pid) and time.monotonic() < deadline:
-        os.sched_yield()
+        threading.Event().wait(0.02)
 
     status = stack.status()
     assert [(server.name, server.running, server.healthy) for server in status.servers if not server.healthy] == [
@@ -272,7 +273,7 @@ def test_down_ends_what_a_killed_up_had_started(make_stack: MakeStack, tmp_path:
     with subprocess.Popen([sys.executable, "-c", program]) as starting:
         deadline = time.monotonic() + 30
         while len(stack.status().servers) < 5 and time.monotonic() < deadline:
-            os.sched_yield()
+            threading.Event().wait(0.02)
         starting.kill()
     assert len(servers_under(tmp_path)) == 5
 

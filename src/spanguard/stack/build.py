@@ -26,6 +26,7 @@ from spanguard.stack.manifest import BuildSpec, Generation, Manifest
 from spanguard.stack.settings import Progress, StackSettings
 
 _GO_DOWNLOAD = "https://go.dev/dl/"
+_ADVICE = f"A newer Go is at {_GO_DOWNLOAD}; the variable SPANGUARD_STACK_GO names one that is not on the PATH."
 _GO_USUAL_PLACE = Path("/usr/local/go/bin/go")
 _HEARTBEAT = 20.0
 _KEY_DIGITS = 16
@@ -150,8 +151,9 @@ class Builder:
                 raise
         if running.returncode:
             said = "\n".join(last_lines(log, _LINES_OF_A_FAILURE))
+            advice = f"\n{_ADVICE}" if "requires go >=" in said else ""
             raise ResourceUnavailableError(
-                f"the build of {name} failed (exit code {running.returncode}). Its last lines:\n{said}"
+                f"the build of {name} failed (exit code {running.returncode}). Its last lines:\n{said}{advice}"
             )
 
     def _sources(self, spec: BuildSpec) -> hashlib._Hash:
@@ -199,8 +201,7 @@ class Builder:
         answers = asked.stdout.split()
         if asked.returncode or len(answers) != 3:  # noqa: PLR2004 - one for each variable
             raise ResourceUnavailableError(
-                f"{go} cannot build the servers: {asked.stderr.strip() or asked.stdout.strip()}. A newer Go is at {_GO_DOWNLOAD}; "
-                "SPANGUARD_STACK_GO names one that is not on the PATH."
+                f"{go} does not tell its version: {asked.stderr.strip() or asked.stdout.strip()}. {_ADVICE}"
             )
         return Toolchain(*answers)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +64,7 @@ def find(record: ProcessRecord) -> psutil.Process | None:
     """The recorded process if it still runs; None when it ended or its id now belongs to another."""
     child = _children.get(record.pid)
     if child is not None and child.poll() is not None:
-        del _children[record.pid]
+        _children.pop(record.pid, None)
         return None
     try:
         process = psutil.Process(record.pid)
@@ -81,15 +81,19 @@ def end(record: ProcessRecord, *, grace: float, clock: Clock) -> bool:
     Returns:
         Whether it ended by itself; True also when it had ended before.
     """
-    for send in (psutil.Process.terminate, psutil.Process.kill):
-        process = find(record)
-        if process is None:
-            return send is psutil.Process.terminate
-        with suppress(psutil.NoSuchProcess):
-            send(process)
-        if _ended(record, within=grace, clock=clock):
-            return send is psutil.Process.terminate
+    _send(psutil.Process.terminate, record)
+    if _ended(record, within=grace, clock=clock):
+        return True
+    _send(psutil.Process.kill, record)
+    _ended(record, within=grace, clock=clock)
     return False
+
+
+def _send(signal: Callable[[psutil.Process], None], record: ProcessRecord) -> None:
+    process = find(record)
+    if process is not None:
+        with suppress(psutil.NoSuchProcess):
+            signal(process)
 
 
 def _ended(record: ProcessRecord, *, within: float, clock: Clock) -> bool:
