@@ -21,9 +21,10 @@ def main() -> None:
     try:
         from spanguard.cli.app import app  # noqa: PLC0415 - the extra may be missing
     except ModuleNotFoundError as error:
-        if error.name not in {"typer", "rich"}:
+        library = (error.name or "").partition(".")[0]
+        if library not in {"typer", "rich"}:
             raise
-        _refuse(f"the command needs {error.name}, which is not installed: pip install 'spanguard[cli]'")
+        _refuse(f"the command needs {library}, which is not installed: pip install 'spanguard[cli]'")
     # As an exception, so that a command ended half-way still cleans up after itself.
     signal.signal(signal.SIGTERM, _terminate)
     try:

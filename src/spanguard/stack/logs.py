@@ -21,11 +21,9 @@ def read_logs(
     """Yield (server, line): the last `lines` of each log, then with `follow` what is added, without end."""
     ends = {}
     for name, log in logs.items():
-        whole, begun, ends[name] = _tail(log, lines)
-        # What has no end yet comes once, when it is whole.
-        yield from ((name, line) for line in whole)
-        if begun and not follow:
-            yield name, begun
+        whole, _, ends[name] = _tail(log, lines)
+        # A line without an end is shown as it is, but when followed once it is whole.
+        yield from ((name, line) for line in (whole if follow else last_lines(log, lines)))
     while follow:
         sleep(_FOLLOW_INTERVAL)
         for name, log in logs.items():
