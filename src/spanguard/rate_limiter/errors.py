@@ -1,0 +1,27 @@
+"""The errors of this room."""
+
+from __future__ import annotations
+
+from spanguard.errors import SpanguardError
+from spanguard.rate_limiter.status import RateLimitStatus
+
+
+class RateLimitExceededError(SpanguardError, TimeoutError):
+    """A guarded function was not run, because its limiter had no permit.
+
+    Attributes:
+        name: the limiter's name.
+        status: the decision, with `retry_after`.
+    """
+
+    def __init__(self, name: str, status: RateLimitStatus) -> None:
+        self.name = name
+        self.status = status
+        super().__init__(f"rate limiter {name!r} has no permit; retry in {status.retry_after:.3g} s")
+
+    def __reduce__(self) -> tuple[type[RateLimitExceededError], tuple[str, RateLimitStatus]]:
+        return type(self), (self.name, self.status)
+
+
+class BlockingWaitError(SpanguardError, RuntimeError):
+    """A blocking wait was asked for in a thread that runs an event loop: it would stop every task of that loop."""
