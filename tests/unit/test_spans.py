@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from spanguard import semconv
-from spanguard.telemetry.spans import GuardSpan, add_child, root_of, start_guard_span
+from spanguard.telemetry.spans import GuardSpan, add_child, initial_attributes, root_of, start_guard_span
 from spanguard.testing import Signals
 
 
@@ -28,6 +28,24 @@ def test_a_guard_span_is_internal_and_carries_policy_and_outcome(signals: Signal
     (captured,) = signals.spans()
     assert (captured.name, captured.kind, captured.status) == ("guard api", "internal", "unset")
     assert captured.attributes == {semconv.POLICY_NAME.key: "api", semconv.OUTCOME.key: "success"}
+
+
+def test_a_failed_span_does_not_keep_the_outcome_it_began_with(signals: Signals) -> None:
+    start().end("failure", ValueError())
+    assert signals.spans()[0].attributes[semconv.OUTCOME.key] == "failure"
+
+
+def test_an_inner_policy_adds_what_it_knows_to_the_shared_span(signals: Signals) -> None:
+    known = initial_attributes("inner", {semconv.BREAKER_STATE: "closed"})
+    with start("outer") as outer:
+        inner = start_guard_span("inner", operation, known)
+        assert inner is not None
+    outer.end("success")
+    assert signals.spans()[0].attributes == {
+        semconv.POLICY_NAME.key: "outer",
+        semconv.OUTCOME.key: "success",
+        semconv.BREAKER_STATE.key: "closed",
+    }
 
 
 def test_what_runs_inside_becomes_a_child(signals: Signals) -> None:

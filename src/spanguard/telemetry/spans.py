@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from typing import Any, Final, Self
 
@@ -29,6 +29,21 @@ def should_record() -> bool:
         return False
     parent = trace.get_current_span()
     return parent.is_recording() or not parent.get_span_context().is_valid
+
+
+SUCCESS: Final = "success"
+_OF_THE_OWNER: Final = (semconv.POLICY_NAME.key, semconv.OUTCOME.key)
+
+
+def initial_attributes(
+    policy: str, more: Mapping[semconv.Attribute, str | float | bool] | None = None
+) -> dict[str, str | float | bool]:
+    """Return the attributes that a guard span begins with: it is a success until `GuardSpan.end` says otherwise."""
+    return {
+        semconv.POLICY_NAME.key: policy,
+        semconv.OUTCOME.key: SUCCESS,
+        **{attribute.key: value for attribute, value in (more or {}).items()},
+    }
 
 
 class GuardSpan:
@@ -64,12 +79,13 @@ class GuardSpan:
         """Write a registered attribute."""
         self.span.set_attribute(attribute.key, value)
 
-    def end(self, outcome: str, error: BaseException | None = None) -> None:
+    def end(self, outcome: str = SUCCESS, error: BaseException | None = None) -> None:
         """End the span with the outcome the caller saw. An inner policy of a shared span leaves that to the outermost."""
         if not self._owner:
             return
         try:
-            self.span.set_attribute(semconv.OUTCOME.key, outcome)
+            if outcome != SUCCESS:
+                self.span.set_attribute(semconv.OUTCOME.key, outcome)
             if error is not None:
                 kind = error_type(error)
                 self.span.set_attribute(semconv.ERROR_TYPE.key, kind)
@@ -80,23 +96,30 @@ class GuardSpan:
             note_failure("spans", failure)
 
 
-def start_guard_span(policy: str, operation: object) -> GuardSpan | None:
+def start_guard_span(
+    policy: str, operation: object, attributes: Mapping[str, str | float | bool] | None = None
+) -> GuardSpan | None:
     """Start (or join) the span of a guarded call; None where nothing records.
 
     Args:
         policy: the guard's name.
         operation: what is guarded, compared by identity: the innermost function under all decorators (`root_of`).
+        attributes: what the span is to begin with, as `initial_attributes` made it; a guard keeps it ready, since
+            each attribute written later costs a tenth of a whole span.
     """
     try:
         if not should_record():
             return None
         current = _current.get()
         if current is not None and current._operation is operation and trace.get_current_span() is current.span:  # noqa: SLF001
-            return GuardSpan(current.span, operation, owner=False)
+            shared = GuardSpan(current.span, operation, owner=False)
+            if attributes is not None:
+                current.span.set_attributes({k: v for k, v in attributes.items() if k not in _OF_THE_OWNER})
+            return shared
         span = _tracer.start_span(
             f"{semconv.GUARD_SPAN.name} {policy}",
             kind=SpanKind.INTERNAL,
-            attributes={semconv.POLICY_NAME.key: policy},
+            attributes=attributes if attributes is not None else initial_attributes(policy),
             record_exception=False,
             set_status_on_exception=False,
         )
