@@ -56,7 +56,7 @@ signals: $(VENV)/.dev ## Write docs/signals.md anew from the registry
 	@$(BIN)/python docs/generate_signals.py
 
 dashboards: $(VENV)/.dev ## Write grafana/json anew from the code
-	@$(BIN)/python grafana/build.py
+	@$(BIN)/python -m grafana.build
 
 constraints: $(VENV)/.dev ## Pin the newest versions that fit, in constraints.txt
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --all-extras --no-emit-index-url --no-emit-find-links \
