@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 
 import pytest
 import yaml
-from docker_tools import BASE, LOCAL, MANIFEST, ROOT, SERVERS, compose_command
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from docker_tools import BASE, LOCAL, MANIFEST, ROOT, SERVERS, compose_command
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
