@@ -21,7 +21,7 @@ def manifest(files: Path) -> Manifest:
 
 @pytest.fixture
 def values(manifest: Manifest) -> dict[str, str]:
-    settings = ("evaluation_interval", "metrics_flush_interval", "group_wait")
+    settings = ("evaluation_interval", "metrics_flush_interval", "rate_window", "group_wait")
     ports = {f"port_{name}": str(port) for name, port in manifest.ports.items()}
     return {**ports, **dict.fromkeys(settings, "1s"), "files": "/files", "data": "/data"}
 

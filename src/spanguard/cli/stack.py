@@ -61,6 +61,7 @@ def up(
     ] = None,
     evaluation_interval: Interval = None,
     metrics_flush_interval: Interval = None,
+    rate_window: Interval = None,
     group_wait: Interval = None,
     as_json: AsJson = False,
 ) -> None:
@@ -71,6 +72,7 @@ def up(
         free_ports=free_ports,
         evaluation_interval=evaluation_interval,
         metrics_flush_interval=metrics_flush_interval,
+        rate_window=rate_window,
         group_wait=group_wait,
     )
     stack = Stack(settings, progress=_say)

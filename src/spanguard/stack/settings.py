@@ -59,6 +59,10 @@ class StackSettings(BaseSettings):
     metrics_flush_interval: Seconds = Field(
         default=15.0, description="How often the collector emits the metrics that it makes of spans, in seconds."
     )
+    rate_window: Seconds = Field(
+        default=300.0,
+        description="The window over which alert rules look at rates, in seconds: a few export intervals of the applications.",
+    )
     group_wait: Seconds = Field(
         default=10.0,
         description="How long Alertmanager waits for more alerts of a new group before it notifies, in seconds.",

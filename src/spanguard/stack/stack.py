@@ -22,7 +22,7 @@ from spanguard.stack.state import RunRecord, ServerRecord, StateFile
 _POLL_INTERVAL = 0.1
 _LINES_OF_A_FAILURE = 10
 _PROBE = "probe"
-_INTERVALS = ("evaluation_interval", "metrics_flush_interval", "group_wait")
+_INTERVALS = ("evaluation_interval", "metrics_flush_interval", "rate_window", "group_wait")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,8 @@ class Stack:
         """Build the servers, or find them in the cache; returns the directory of each build by its name.
 
         Raises:
-            ResourceUnavailableError: Go is needed and missing, or a build fails.
+            GoMissingError: Go is needed and missing.
+            ResourceUnavailableError: a build fails.
         """
         built = self._builder.build(force=force)
         for name, directory in built.items():
