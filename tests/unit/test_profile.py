@@ -58,16 +58,20 @@ def test_every_wrong_key_and_value_is_in_the_one_message(write: Path) -> None:
         [circuit_breakers.x]
         fail_maxx = 3
         reset_timeout = "soon"
-        [circuit_breakers.y.failure_rate]
-        minimum_calls = 3
+        [circuit_breakers.y.window]
+        size = 10
+        seconds = 3
+        [rate_limiters.z]
+        rate = 1
         """,
         "utf-8",
     )
     message = problems(write)
-    assert message.startswith("4 problems in the configuration:")
+    assert message.startswith("5 problems in the configuration:")
     assert "circuit_breakers.x.reset_timeout is 'soon'; input should be a valid number" in message
     assert "circuit_breakers.x.fail_maxx is not a known key. Did you mean 'fail_max'? Allowed here: alert," in message
-    assert "circuit_breakers.y.failure_rate.threshold is missing." in message
+    assert "rate_limiters.z.burst is missing." in message
+    assert "circuit_breakers.y.window: give either size (calls) or seconds, not both" in message
     assert "nope is not a known key. Allowed here: alerts, circuit_breakers, rate_limiters." in message
 
 

@@ -12,9 +12,9 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 from types import UnionType
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -34,37 +34,45 @@ class _Section(BaseModel):
 
 
 class FailureRateSettings(_Section):
-    """Open when this share of the calls in the window failed; see `spanguard.error_handling.FailureRate`."""
+    """`failure_rate`: the parameters of `spanguard.error_handling.FailureRate`."""
 
-    threshold: float
+    threshold: float = 0.5
     minimum_calls: int = 10
 
 
 class SlowCallSettings(_Section):
-    """Open when this share of the calls in the window was slow; see `spanguard.error_handling.SlowCall`."""
+    """`slow_call`: the parameters of `spanguard.error_handling.SlowCall`."""
 
     duration: float
     rate: float = 1.0
+    minimum_calls: int = 10
 
 
 class WindowSettings(_Section):
-    """The window over which rates are taken: the last `calls` calls, or the last `seconds` seconds."""
+    """`window`: the last `size` calls, or the calls of the last `seconds` seconds."""
 
-    calls: int | None = None
+    size: int | None = None
     seconds: float | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.size is None) == (self.seconds is None):
+            raise ValueError("give either size (calls) or seconds, not both and not neither")
+        return self
 
 
 class BreakerSettings(_Section):
     """One `[circuit_breakers.<name>]`: the parameters of `spanguard.error_handling.CircuitBreaker`, and its alert.
 
-    `alert` is the severity of the application alert `DependencyUnavailable` that stands while the breaker is not
-    closed; "none" raises none.
+    `alert` is the severity of the application alert `DependencyUnavailable`, which stands from the breaker's opening
+    until it is closed again; "none" raises none.
     """
 
     fail_max: int = 5
     reset_timeout: float = 60.0
     success_threshold: int = 1
     half_open_max_calls: int = 1
+    probe_lease: float = 60.0
     failure_rate: FailureRateSettings | None = None
     slow_call: SlowCallSettings | None = None
     window: WindowSettings | None = None
@@ -75,7 +83,7 @@ class LimiterSettings(_Section):
     """One `[rate_limiters.<name>]`: `rate` requests a second on average, `burst` at once."""
 
     rate: float
-    burst: float
+    burst: int
 
 
 class AlertSettings(_Section):
@@ -161,6 +169,8 @@ def _explain(source: str, problem: Any) -> str:
         close = difflib.get_close_matches(str(problem["loc"][-1]), allowed, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         return f"profile {source}: {where} is not a known key.{hint} Allowed here: {', '.join(allowed)}."
+    if problem["type"] == "value_error":
+        return f"profile {source}: {where}: {problem['ctx']['error']}."
     if problem["type"] == "missing":
         return f"profile {source}: {where} is missing."
     return f"profile {source}: {where} is {problem['input']!r}; {_lower_first(problem['msg'])}."
