@@ -4,6 +4,7 @@ from spanguard.rate_limiter.errors import BlockingWaitError, RateLimitExceededEr
 from spanguard.rate_limiter.limiter import LimiterStats, TokenBucketLimiter
 from spanguard.rate_limiter.manager import RateLimitManager, rate_limit_manager
 from spanguard.rate_limiter.status import RateLimitStatus
+from spanguard.rate_limiter.strategies import TokenBucketRateLimiter
 
 __all__ = [
     "BlockingWaitError",
@@ -12,5 +13,6 @@ __all__ = [
     "RateLimitManager",
     "RateLimitStatus",
     "TokenBucketLimiter",
+    "TokenBucketRateLimiter",
     "rate_limit_manager",
 ]
