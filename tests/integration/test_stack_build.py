@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from spanguard.errors import ResourceUnavailableError
-from spanguard.stack import Stack, StackSettings
+from spanguard.stack import GoMissingError, Stack, StackSettings
 from spanguard.stack import build as build_module
 
 pytestmark = [pytest.mark.go, pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed")]
@@ -136,7 +136,7 @@ def test_a_missing_go_is_named_with_where_it_was_looked_for_and_what_to_do(
 ) -> None:
     without_go()
 
-    with pytest.raises(ResourceUnavailableError) as refusal:
+    with pytest.raises(GoMissingError) as refusal:
         build()
 
     for part in (
@@ -163,7 +163,7 @@ def test_without_go_a_build_of_other_sources_or_for_another_machine_is_no_find(
     record.write_text(json.dumps({**json.loads(record.read_text()), "arch": "s390x"}))
     without_go()
 
-    with pytest.raises(ResourceUnavailableError, match="is not built yet"):
+    with pytest.raises(GoMissingError, match="is not built yet"):
         build()
 
 

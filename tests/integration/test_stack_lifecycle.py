@@ -132,6 +132,20 @@ def test_a_run_gives_a_server_its_environment_with_the_ports_of_the_others(stack
     assert ("collector", f"mode well greeting from {port}") in list(stack.logs("collector"))
 
 
+def test_a_server_takes_over_no_settings_of_telemetry_and_no_secret(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://of-the-application:4318")
+    monkeypatch.setenv("DATABASE_PASSWORD", "secret")
+    monkeypatch.setenv("SPANGUARD_QUEUE_BYTES", "1000000")
+    stack.up()
+
+    environment = psutil.Process(pids(stack)[0]).environ()
+
+    assert environment.keys() & {"OTEL_EXPORTER_OTLP_ENDPOINT", "DATABASE_PASSWORD"} == set()
+    assert environment["SPANGUARD_QUEUE_BYTES"] == "1000000"
+
+
 def test_down_leaves_no_process_and_no_state(stack: Stack, tmp_path: Path) -> None:
     stack.up()
 

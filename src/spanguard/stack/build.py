@@ -35,6 +35,10 @@ _RECORD = "build.json"
 _GO_ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
+class GoMissingError(ResourceUnavailableError):
+    """A server is not built yet, and there is no Go to build it with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Toolchain:
     """A Go toolchain: its version, and the platform that it builds for."""
@@ -73,7 +77,8 @@ class Builder:
             force: build also what is in the cache.
 
         Raises:
-            ResourceUnavailableError: Go is needed and missing or too old, or a build fails.
+            GoMissingError: Go is needed and missing.
+            ResourceUnavailableError: a build fails, such as with a Go that is too old.
         """
         if names is None:
             names = dict.fromkeys(server.build for server in self._manifest.servers.values())
@@ -215,7 +220,7 @@ class Builder:
         for record in sorted(self._bin.glob(f"{name}-*/{_RECORD}")):
             if wanted.items() <= json.loads(record.read_text("utf-8")).items():
                 return record.parent
-        raise ResourceUnavailableError(
+        raise GoMissingError(
             f"the server {name} is not built yet and Go, which builds it, is missing: there is no go on the PATH and no {_GO_USUAL_PLACE}. "
             f"Install Go ({_GO_DOWNLOAD}), or name it in SPANGUARD_STACK_GO, then run: spanguard stack build"
         )

@@ -6,7 +6,6 @@ nothing is ever signalled whose start time differs.
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -36,7 +35,7 @@ class ProcessRecord:
 
 
 def start(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> ProcessRecord:
-    """Start a program that outlives this one; all that it prints goes to `log`.
+    """Start a program that outlives this one, with this environment and no more; all that it prints goes to `log`.
 
     Its session is its own, so that Ctrl-C at the terminal does not reach it.
 
@@ -47,7 +46,7 @@ def start(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) 
         try:
             child = subprocess.Popen(  # noqa: S603 - the program is one that we built, the arguments are ours
                 argv,
-                env={**os.environ, **env},
+                env=dict(env),
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

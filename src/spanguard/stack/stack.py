@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,6 +23,9 @@ from spanguard.stack.state import RunRecord, ServerRecord, StateFile
 _POLL_INTERVAL = 0.1
 _LINES_OF_A_FAILURE = 10
 _PROBE = "probe"
+_INHERITED = frozenset(
+    {"HOME", "PATH", "TMPDIR", "TZ", "LANG", "GOMAXPROCS", "GOMEMLIMIT", "SSL_CERT_DIR", "SSL_CERT_FILE"}
+)
 _INTERVALS = ("evaluation_interval", "metrics_flush_interval", "rate_window", "group_wait")
 
 
@@ -233,7 +237,7 @@ class Stack:
         self._progress(f"{name}: starting")
         process = start(
             [str(program), *(argument.format_map(values) for argument in spec.args)],
-            env={variable: template.format_map(values) for variable, template in spec.env.items()},
+            env=_inherited() | {variable: template.format_map(values) for variable, template in spec.env.items()},
             cwd=data,
             log=log,
         )
@@ -300,6 +304,11 @@ def _endpoints(run: RunRecord) -> StackEndpoints:
         alertmanager=urls["alertmanager"],
         victorialogs=urls["victorialogs"],
     )
+
+
+def _inherited() -> dict[str, str]:
+    """What a server takes over from this process's environment: not an application's OTEL_* settings, and no secret."""
+    return {name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith("SPANGUARD_")}
 
 
 def _duration(seconds: float) -> str:
