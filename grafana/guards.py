@@ -129,9 +129,11 @@ def _now(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashboard:
         .with_panel(
             number(
                 "Failed",
-                "Share of the calls that ran and failed.",
+                "Of the calls that ran and count, the share that failed.",
                 "percentunit",
-                promql(share(semconv.BREAKER_CALLS_METRIC, f'{OUTCOME}="failure"', f'{OUTCOME}!="rejected"')),
+                promql(
+                    share(semconv.BREAKER_CALLS_METRIC, f'{OUTCOME}="failure"', f'{OUTCOME}=~"success|slow|failure"')
+                ),
                 red_from=0.05,
             )
         )

@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import panels
 from servers import Servers, awaited
 
+DASHBOARDS = Path(__file__).parents[2] / "grafana" / "json"
 PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
 LOGS = {"type": "victoriametrics-logs-datasource", "uid": "victorialogs"}
 JAEGER = {"type": "jaeger", "uid": "jaeger"}
@@ -110,3 +112,19 @@ def test_a_directory_without_a_dashboard_is_named(servers: Servers, tmp_path: Pa
     assert panels.empty_panels(tmp_path, prometheus="", victorialogs="", jaeger="", alertmanager="") == [
         f"{tmp_path}: no dashboard"
     ]
+
+
+def test_prometheus_understands_every_query_of_the_dashboards(servers: Servers) -> None:
+    queries = [
+        target["expr"].replace("$__rate_interval", "1m")
+        for file in DASHBOARDS.glob("*.json")
+        for panel in json.loads(file.read_text("utf-8"))["panels"]
+        for target in panel.get("targets", [])
+        if target["datasource"]["type"] == "prometheus"
+    ]
+
+    assert queries
+    with httpx.Client(base_url=servers.endpoints.prometheus, trust_env=False) as http:
+        for query in queries:
+            answer = http.post("/api/v1/format_query", data={"query": query})
+            assert answer.status_code == httpx.codes.OK, answer.text
