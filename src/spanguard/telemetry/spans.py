@@ -19,13 +19,18 @@ _tracer: Final = trace.get_tracer(semconv.SCHEMA_SCOPE, __version__)
 _current: ContextVar[GuardSpan | None] = ContextVar("spanguard.guard_span", default=None)
 
 
+def has_provider() -> bool:
+    """Tell whether a tracer provider is set: without one no span is ever recorded. The cheapest question there is."""
+    # The public getter asks the environment on each call, which costs more than a whole breaker call.
+    return trace._TRACER_PROVIDER is not None  # noqa: SLF001
+
+
 def should_record() -> bool:
     """Tell cheaply whether a span made here could be recorded at all.
 
     No: without a tracer provider, and under a parent that was not sampled. Otherwise the sampler decides.
     """
-    # The public getter asks the environment on each call, which costs more than a whole breaker call.
-    if trace._TRACER_PROVIDER is None:  # noqa: SLF001
+    if trace._TRACER_PROVIDER is None:  # noqa: SLF001 - as in has_provider, without its frame
         return False
     parent = trace.get_current_span()
     return parent.is_recording() or not parent.get_span_context().is_valid

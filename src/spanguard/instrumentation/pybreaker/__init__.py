@@ -1,0 +1,5 @@
+"""The plugin of `pybreaker`, and what a circuit breaker emits."""
+
+from spanguard.instrumentation.pybreaker.signals import UNNAMED, BreakerSignals, Outcome, Reason, State, StateChange
+
+__all__ = ["UNNAMED", "BreakerSignals", "Outcome", "Reason", "State", "StateChange"]
