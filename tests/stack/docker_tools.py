@@ -12,8 +12,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from spanguard.errors import ResourceUnavailableError
-from spanguard.stack import StackSettings
+from spanguard.stack import GoMissingError, StackSettings
 from spanguard.stack.build import Builder
 from spanguard.stack.manifest import read_manifest, stack_files
 
@@ -40,5 +39,5 @@ def compose_command() -> list[str]:
     builder = Builder(StackSettings.load(), read_manifest(files), files, progress=print)
     try:
         return [str(builder.build(["compose"])["compose"] / "cmd")]
-    except ResourceUnavailableError as error:
-        unavailable(f"there is no docker compose, and it cannot be built: {error}")
+    except GoMissingError as error:
+        unavailable(str(error))

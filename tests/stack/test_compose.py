@@ -17,8 +17,7 @@ import pytest
 
 from docker_tools import BASE, LOCAL, MANIFEST, SERVERS, compose_command, unavailable
 from servers import Servers, awaited
-from spanguard.errors import ResourceUnavailableError
-from spanguard.stack import Stack, StackEndpoints, StackSettings
+from spanguard.stack import GoMissingError, Stack, StackEndpoints, StackSettings
 
 pytestmark = [pytest.mark.stack, pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -79,11 +78,12 @@ def engine_answers(environment: Mapping[str, str]) -> bool:
 @pytest.fixture(scope="module")
 def images(engine: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "environ", engine)
+        for name, value in engine.items():
+            patch.setenv(name, value)
         try:
             return Stack(StackSettings.load(data_dir=tmp_path_factory.mktemp("stack")), progress=print).images()
-        except ResourceUnavailableError as error:
-            unavailable(f"the images cannot be made: {error}")
+        except GoMissingError as error:
+            unavailable(str(error))
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,8 @@ def test_what_a_server_stored_survives_a_new_container(
     query = f'trace_id:"{trace_id}"'
     before = awaited(lambda: inside.logsql(query))
 
-    compose("up", "--detach", "--wait", "--force-recreate", "--no-deps", "victorialogs")
+    compose("rm", "--stop", "--force", "--volumes", "victorialogs")
+    compose("up", "--detach", "--wait", "victorialogs")
 
     again = Servers(endpoints(compose))
     assert again.logsql(query) == before
