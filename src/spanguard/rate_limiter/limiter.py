@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import inspect
+import contextlib
 import math
 import os
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 from spanguard import semconv
 from spanguard.clock import SYSTEM_CLOCK, Clock
 from spanguard.errors import ConfigurationError
 from spanguard.instrumentation.limits.signals import REJECTED, TIMED_OUT, LimiterSignals
 from spanguard.rate_limiter.buckets import TokenBuckets, check_rate
+from spanguard.rate_limiter.decorating import F, limited
 from spanguard.rate_limiter.errors import BlockingWaitError, RateLimitExceededError
 from spanguard.rate_limiter.status import RateLimitStatus
 from spanguard.rate_limiter.waiting import AsyncWaiter, Line, Waiter
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 STRATEGY: Final = "token_bucket"
 _LONGEST_SLEEP: Final = 86_400.0  # what every platform's sleep can take; who wakes early looks and sleeps on
@@ -167,20 +164,7 @@ class TokenBucketLimiter:
 
         The decorated function raises `RateLimitExceededError` where there is no permit.
         """
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def call(*args: Any, **kwargs: Any) -> Any:
-                self._admit()
-                return await function(*args, **kwargs)
-        else:
-
-            @functools.wraps(function)
-            def call(*args: Any, **kwargs: Any) -> Any:
-                self._admit()
-                return function(*args, **kwargs)
-
-        return cast(F, call)
+        return limited(self._name, self._admit, function)
 
     def stats(self) -> LimiterStats:
         """Return what the limiter did since it was made, or since this process was forked."""
@@ -350,7 +334,9 @@ async def _first(nudge: asyncio.Future[None], sleep: Any) -> None:
         if sleeper.done():
             sleeper.result()
     finally:
-        sleeper.cancel()
+        # A coroutine that is collected after its loop was closed comes by here too.
+        with contextlib.suppress(RuntimeError):
+            sleeper.cancel()
 
 
 def _count_waiting(limiter: TokenBucketLimiter) -> int:
