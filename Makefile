@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stack stack-build stack-up stack-down test test-fast lint format bench docs signals dashboards constraints clean
+.PHONY: help demo demo-stack stack-build stack-up stack-down stack-images test test-fast lint format bench docs signals dashboards constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ stack-up: $(VENV)/.demo ## Start the stack
 
 stack-down: $(VENV)/.demo ## Stop the stack
 	@$(BIN)/spanguard stack down
+
+stack-images: $(VENV)/.demo ## Put the servers into container images, for docker-compose.local.yml (needs Docker)
+	@$(BIN)/spanguard stack images
 
 test: ## Everything: installs what it needs, builds the stack, runs all checks, ends with one summary
 	@test -n "$(PYTHON)" || { echo "No CPython >= 3.11 with venv was found. On Debian: apt-get install python3 python3-venv"; exit 2; }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import pytest
 from docker_tools import BASE, LOCAL, MANIFEST, SERVERS, compose_command, unavailable
 from servers import Servers, awaited
 from spanguard.stack import GoMissingError, Stack, StackEndpoints, StackSettings
+from spanguard.stack.ports import choose_ports
 
 pytestmark = [pytest.mark.stack, pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -91,9 +91,10 @@ def compose(engine: dict[str, str], images: tuple[str, ...]) -> Callable[..., st
     """Run compose on the local files, on free ports and with short intervals; returns what it printed."""
     assert len(images) == len(SERVERS)
     command = [*compose_command(), "-p", f"spanguard-test-{os.getpid()}", "-f", str(BASE), "-f", str(LOCAL)]
+    ports = choose_ports(MANIFEST["ports"], {}, listeners={}, free=True)
     environment = {
         **engine,
-        **{f"SPANGUARD_STACK_PORTS__{name.upper()}": str(free_port()) for name in MANIFEST["ports"]},
+        **{f"SPANGUARD_STACK_PORTS__{name.upper()}": str(port) for name, port in ports.items()},
         "SPANGUARD_STACK_METRICS_FLUSH_INTERVAL": "1",
     }
 
@@ -103,13 +104,6 @@ def compose(engine: dict[str, str], images: tuple[str, ...]) -> Callable[..., st
         return ran.stdout
 
     return run
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
