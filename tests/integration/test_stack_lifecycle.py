@@ -222,6 +222,38 @@ def test_ctrl_c_during_up_stops_what_was_started(make_stack: MakeStack, progress
     assert stack.status().servers == ()
 
 
+def test_a_progress_callback_that_fails_keeps_no_server_alive(make_stack: MakeStack, tmp_path: Path) -> None:
+    stack = make_stack()
+
+    def fail(line: str) -> None:
+        if "collector: starting" in line or "stopped" in line:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        Stack(stack._settings, files=stack._files, progress=fail).up()
+
+    assert servers_under(tmp_path) == []
+
+
+def test_a_data_directory_that_cannot_be_used_is_named_with_what_to_do(make_stack: MakeStack, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    stack = make_stack(data_dir=tmp_path / "file")
+
+    with pytest.raises(ResourceUnavailableError, match=r"the data directory .*/file cannot be used.*--data-dir"):
+        stack.up()
+    (tmp_path / "file").unlink()
+
+
+def test_what_is_in_the_way_of_a_server_is_named_and_nothing_is_left(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/prometheus").write_text("")
+
+    with pytest.raises(ResourceUnavailableError, match=r"the data directory .*/run cannot be used: .*/run/prometheus"):
+        stack.up()
+
+    assert servers_under(tmp_path) == []
+
+
 def test_a_server_killed_from_outside_is_seen_in_the_status(stack: Stack) -> None:
     stack.up()
     jaeger = stack.status().servers[0]

@@ -147,6 +147,26 @@ def test_a_second_stack_beside_it_shows_a_killed_server_and_leaves_no_process(st
     assert stack.status().healthy
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_interrupted_while_it_starts_the_servers_leaves_none(
+    stack: Stack, tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [sys.executable, "-c", "import spanguard.cli; spanguard.cli.main()", "stack", "up", "--free-ports"]
+    seen: dict[str, int] = {}
+
+    with subprocess.Popen([*command, f"--data-dir={tmp_path}"], stderr=subprocess.PIPE, text=True) as starting:
+        second = Stack(StackSettings.load(data_dir=tmp_path))
+        seen = awaited(lambda: {server.name: server.pid for server in second.status().servers})
+        starting.send_signal(number)
+        assert starting.stderr is not None
+        said = starting.stderr.read()
+
+    assert starting.returncode != 0
+    assert "Traceback" not in said
+    assert [pid for pid in seen.values() if psutil.pid_exists(pid) and not _is_defunct(pid)] == []
+    assert second.status().servers == ()
+
+
 def _is_defunct(pid: int) -> bool:
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)

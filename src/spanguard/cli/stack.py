@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,18 +17,23 @@ from spanguard.errors import ConfigurationError
 from spanguard.stack import Stack, StackSettings, StackStatus
 
 app = typer.Typer(
-    help="The local stack: collector, Jaeger, Prometheus, Alertmanager and VictoriaLogs.", no_args_is_help=True
+    help="""The local stack: collector, Jaeger, Prometheus, Alertmanager and VictoriaLogs.
+
+    Every setting is also a variable: --data-dir is SPANGUARD_STACK_DATA_DIR.""",
+    no_args_is_help=True,
 )
 
 # A pipe has no width: there a line is a record and must not be wrapped.
 _PIPE_WIDTH = 1000
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="The directory of the run [env: SPANGUARD_STACK_DATA_DIR].", show_default=False),
-]
+
+def _setting(name: str, *flags: str) -> Any:
+    """An option that stands for a setting of the stack and is described as that is."""
+    return typer.Option(*flags, help=StackSettings.model_fields[name].description, show_default=False)
+
+
+DataDir = Annotated[Path | None, _setting("data_dir", "--data-dir")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Interval = Annotated[float | None, typer.Option(help="In seconds.", show_default=False)]
 
 
 @app.command()
@@ -56,13 +61,11 @@ def up(
     port: Annotated[
         list[str] | None, typer.Option("--port", metavar="NAME=PORT", help="Set one port; may be repeated.")
     ] = None,
-    free_ports: Annotated[
-        bool | None, typer.Option("--free-ports", help="Take free ports in place of the default ones.")
-    ] = None,
-    evaluation_interval: Interval = None,
-    metrics_flush_interval: Interval = None,
-    rate_window: Interval = None,
-    group_wait: Interval = None,
+    free_ports: Annotated[bool | None, _setting("free_ports", "--free-ports")] = None,
+    evaluation_interval: Annotated[float | None, _setting("evaluation_interval")] = None,
+    metrics_flush_interval: Annotated[float | None, _setting("metrics_flush_interval")] = None,
+    rate_window: Annotated[float | None, _setting("rate_window")] = None,
+    group_wait: Annotated[float | None, _setting("group_wait")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start all servers and wait until each is healthy."""

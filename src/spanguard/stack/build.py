@@ -118,7 +118,7 @@ class Builder:
 
     def _go_build(self, go: Path, spec: BuildSpec, out: Path) -> list[str]:
         return [
-            str(go), "build", "-trimpath", "-buildvcs=false", f"-p={self._settings.build_jobs}", f"-tags={','.join(spec.tags)}",
+            str(go), "build", "-trimpath", "-buildvcs=false", "-mod=readonly", f"-p={self._settings.build_jobs}", f"-tags={','.join(spec.tags)}",
             f"-ldflags={spec.ldflags}", *spec.flags, f"-o={out}{os.sep}", *spec.packages,
         ]  # fmt: skip
 

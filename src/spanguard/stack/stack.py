@@ -18,7 +18,7 @@ from spanguard.stack.manifest import ServerSpec, read_manifest, stack_files
 from spanguard.stack.ports import LOOPBACK, choose_ports
 from spanguard.stack.processes import end, find, start
 from spanguard.stack.settings import Progress, StackSettings
-from spanguard.stack.state import RunRecord, ServerRecord, StateFile
+from spanguard.stack.state import RunRecord, ServerRecord, StateFile, data_dir_failure
 
 _POLL_INTERVAL = 0.1
 _LINES_OF_A_FAILURE = 10
@@ -219,29 +219,36 @@ class Stack:
 
     def _start(self, name: str, spec: ServerSpec, program: Path, ports: dict[str, int]) -> ServerRecord:
         directory = self._settings.data_dir / name
-        files, data, log = directory / "files", directory / "data", self._log(name)
         values = {
-            "files": str(files),
-            "data": str(data),
+            "files": str(directory / "files"),
+            "data": str(directory / "data"),
             **{f"port_{port_name}": str(port) for port_name, port in ports.items()},
             **{setting: _duration(getattr(self._settings, setting)) for setting in _INTERVALS},
         }
-        for made in (files, data, log.parent):
-            made.mkdir(parents=True, exist_ok=True)
-        for file in spec.files:
-            target = files / file.to_file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(file.render(self._files, values), "utf-8")
-        if log.exists():
-            log.replace(log.with_suffix(".previous.log"))
         self._progress(f"{name}: starting")
+        self._prepare(directory, spec, values)
         process = start(
             [str(program), *(argument.format_map(values) for argument in spec.args)],
             env=_inherited() | {variable: template.format_map(values) for variable, template in spec.env.items()},
-            cwd=data,
-            log=log,
+            cwd=directory / "data",
+            log=self._log(name),
         )
         return ServerRecord(name, process, spec.health.format_map(values), spec.url.format_map(values))
+
+    def _prepare(self, directory: Path, spec: ServerSpec, values: dict[str, str]) -> None:
+        """Make the directories of a server, write its configuration, put the log of the run before aside."""
+        log = self._log(directory.name)
+        try:
+            for made in (directory / "data", log.parent):
+                made.mkdir(parents=True, exist_ok=True)
+            for file in spec.files:
+                target = directory / "files" / file.to_file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(file.render(self._files, values), "utf-8")
+            if log.exists():
+                log.replace(log.with_suffix(".previous.log"))
+        except OSError as error:
+            raise data_dir_failure(self._settings.data_dir, error) from error
 
     def _await_health(self, server: ServerRecord) -> None:
         begun = self._clock.monotonic()
@@ -268,14 +275,19 @@ class Stack:
         )
 
     def _stop(self, run: RunRecord) -> None:
-        for server in reversed(run.servers):
-            in_time = end(server.process, grace=self._settings.stop_grace, clock=self._clock)
-            if find(server.process) is not None:
-                raise ResourceUnavailableError(
-                    f"{server.name} (process {server.process.pid}) does not end, not even when killed. Run `spanguard stack down` again."
-                )
-            self._progress(f"{server.name}: {'stopped' if in_time else 'killed, it did not end in time'}")
+        # Nothing else in between: a progress callback that fails must not keep a server alive.
+        in_time = {
+            server.name: end(server.process, grace=self._settings.stop_grace, clock=self._clock)
+            for server in reversed(run.servers)
+        }
+        left = [f"{server.name} (process {server.process.pid})" for server in run.servers if find(server.process)]
+        if left:
+            raise ResourceUnavailableError(
+                f"{', '.join(left)} did not end, not even when killed. Run `spanguard stack down` again."
+            )
         self._state.clear()
+        for name, ended in in_time.items():
+            self._progress(f"{name}: {'stopped' if ended else 'killed, it did not end in time'}")
 
     def _status_of(self, server: ServerRecord, ports: dict[str, int]) -> ServerStatus:
         running = find(server.process) is not None

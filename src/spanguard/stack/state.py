@@ -42,6 +42,14 @@ class RunRecord:
 _RECORD = TypeAdapter(RunRecord)
 
 
+def data_dir_failure(data_dir: Path, error: OSError) -> ResourceUnavailableError:
+    """What to say when the data directory cannot be used."""
+    return ResourceUnavailableError(
+        f"the data directory {data_dir} cannot be used: {error.filename or data_dir}: {error.strerror}. Name another: --data-dir, "
+        "or the variable SPANGUARD_STACK_DATA_DIR."
+    )
+
+
 class StateFile:
     """The record of the present run under the data directory, replaced in one step so that no reader sees half of it."""
 
@@ -88,10 +96,7 @@ class StateFile:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = (self._directory / "lock").open("ab")
         except OSError as error:
-            raise ResourceUnavailableError(
-                f"the data directory {self._directory} cannot be used: {error.strerror}. Name another: --data-dir, "
-                "or the variable SPANGUARD_STACK_DATA_DIR."
-            ) from error
+            raise data_dir_failure(self._directory, error) from error
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
