@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from spanguard.cli.stack import app as stack_commands
 from spanguard.stack import StackSettings
 from spanguard.stack.manifest import read_manifest, stack_files
 
@@ -33,3 +34,10 @@ def test_the_page_lists_every_setting_with_its_default(page: str) -> None:
 
     assert set(listed) == set(StackSettings.model_fields)
     assert plain == {name: listed[name] for name in plain}
+
+
+def test_the_page_names_every_command_and_no_other(page: str) -> None:
+    named = set(re.findall(r"spanguard stack ([a-z]+)", page))
+    commands = {command.callback.__name__ for command in stack_commands.registered_commands if command.callback}
+
+    assert named == commands
