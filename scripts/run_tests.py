@@ -22,7 +22,7 @@ OTHER_PYTHONS = ("3.12", "3.13")
 REQUIRE_STACK = os.environ.get("SPANGUARD_REQUIRE_STACK") == "1"
 
 # Program that a test looks for -> Debian package that brings it.
-DEBIAN_PACKAGES = {"redis-server": "redis-server", "make": "make"}
+DEBIAN_PACKAGES = {"redis-server": "redis-server", "dockerd": "docker.io"}
 
 
 @dataclass(slots=True)
