@@ -3,7 +3,10 @@ package alertmanagerexporter
 import (
 	"maps"
 	"math"
+	"regexp"
+	"strings"
 	"testing"
+	"testing/quick"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -95,6 +98,17 @@ func TestLabelNamesAreMadeOnesThatPrometheusTakes(t *testing.T) {
 		if got := labelName(declared); got != want {
 			t.Errorf("%q becomes %q, want %q", declared, got, want)
 		}
+	}
+}
+
+func TestEveryLabelNameBecomesOneThatPrometheusTakes(t *testing.T) {
+	taken := regexp.MustCompile("^[a-zA-Z_][a-zA-Z0-9_]*$")
+	isTaken := func(declared string) bool {
+		name := labelName(declared)
+		return taken.MatchString(name) && !strings.HasPrefix(name, "__") && labelName(name) == name
+	}
+	if err := quick.Check(isTaken, nil); err != nil {
+		t.Error(err)
 	}
 }
 
