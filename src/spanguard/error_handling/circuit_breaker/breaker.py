@@ -185,7 +185,7 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
         passage.succeed()
         return result
 
-    def calling(self) -> guarding.Calling:  # type: ignore[override] - pybreaker's goes with `with` alone
+    def calling(self) -> guarding.Calling:  # type: ignore[override]  # theirs is for `with` alone
         """Return a context manager, for `with` and `async with`, whose block is one guarded call.
 
         Entering raises CircuitBreakerError where the call is refused, leaving where its failure opened the breaker.

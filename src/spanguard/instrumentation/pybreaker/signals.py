@@ -142,21 +142,31 @@ def _status(
 
 
 _WHY: Final[dict[Reason, str]] = {
-    "consecutive_failures": "{failures} calls in a row failed",
-    "failure_rate": "{failures} of {window_calls} calls failed, the threshold is {threshold:.0%}",
-    "slow_call_rate": "{window_slow_calls} of {window_calls} calls were slow, the threshold is {threshold:.0%}",
+    "consecutive_failures": "calls in a row failed",
+    "failure_rate": "the share of failed calls reached the threshold",
+    "slow_call_rate": "the share of slow calls reached the threshold",
     "probe_failed": "a probe failed",
     "probe_slow": "a probe was slow",
     "reset_timeout_elapsed": "the reset timeout has elapsed",
-    "success_threshold_reached": "{successes} probes succeeded",
-    "manual": "somebody asked for it",
+    "success_threshold_reached": "enough probes succeeded",
+    "manual": "it was asked to",
     "storage": "its storage says so",
 }
 
 
 def _describe(policy: str, change: StateChange) -> str:
-    values = {name: getattr(change, name) for name in ("failures", "window_calls", "window_slow_calls", "successes")}
-    why = _WHY[change.reason].format(**values, threshold=change.threshold or 0.0)
-    last = "" if change.error_type is None else f", the last error was {change.error_type}"
-    when = "" if change.retry_after is None else f"; it lets a probe through in {change.retry_after:.3g} s"
-    return f"circuit breaker {policy!r} went from {change.source} to {change.target}: {why}{last}{when}"
+    figures = [
+        f"{name} {value:g}"
+        for name, value in (
+            ("failures", change.failures),
+            ("successes", change.successes),
+            ("calls in the window", change.window_calls),
+            ("slow ones", change.window_slow_calls),
+            ("threshold", change.threshold),
+        )
+        if value is not None
+    ]
+    details = f" ({', '.join(figures)})" if figures else ""
+    last = "" if change.error_type is None else f"; the last error was {change.error_type}"
+    when = "" if change.retry_after is None else f"; a probe may pass in {change.retry_after:g} s"
+    return f"circuit breaker {policy!r} went from {change.source} to {change.target}: {_WHY[change.reason]}{details}{last}{when}"
