@@ -1,0 +1,102 @@
+"""Real servers for the reference application: its other ends, its databases, its guards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import URL, make_url
+
+from spanguard.config_manager import load_profile
+from spanguard.error_handling import circuit_breakers
+from spanguard.rate_limiter import rate_limit_manager
+from tge_monitor.app import profile_named
+from tge_monitor.other_ends import OtherEnds
+from tge_monitor.store import Store
+
+
+@pytest.fixture
+def other_ends() -> Iterator[OtherEnds]:
+    """The HTTP service and the mail server that the application talks to."""
+    with OtherEnds() as running:
+        yield running
+
+
+@pytest.fixture
+def guards() -> Iterator[None]:
+    """The guards of the demo profile, under their names, in this process."""
+    profile = load_profile(profile_named("demo"))
+    for name, breaker in profile.circuit_breakers.items():
+        circuit_breakers.configure(
+            name,
+            fail_max=breaker.fail_max,
+            success_threshold=breaker.success_threshold,
+            reset_timeout=breaker.reset_timeout,
+        )
+    for name, limiter in profile.rate_limiters.items():
+        rate_limit_manager.configure(name, rate=limiter.rate, burst=int(limiter.burst))
+    yield
+    circuit_breakers.reset()
+    rate_limit_manager.reset()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
+    """A PostgreSQL server of its own, on a free port of loopback."""
+    if not (shutil.which("initdb") and shutil.which("pg_ctl")):
+        pytest.skip("PostgreSQL's initdb and pg_ctl are not on PATH")
+    folder = tmp_path_factory.mktemp("postgresql")
+    become: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        become = ["runuser", "-u", "postgres", "--"]
+        shutil.chown(folder, "postgres")
+        for parent in folder.parents[:2]:
+            parent.chmod(0o711)
+    data, port = folder / "data", _free_port()
+
+    def run(*command: str) -> None:
+        subprocess.run([*become, *command], check=True, capture_output=True, cwd=folder, timeout=60)
+
+    run("initdb", "-D", str(data), "-U", "tge", "--auth=trust", "-E", "UTF8", "--no-sync")
+    options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
+    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+    try:
+        yield make_url(f"postgresql+psycopg://tge@127.0.0.1:{port}/postgres")
+    finally:
+        run("pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+    """An empty database, of each kind that the application can use."""
+    if request.param == "sqlite":
+        return make_url(f"sqlite:///{tmp_path / 'tge.db'}")
+    server: URL = request.getfixturevalue("postgresql_server")
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("DROP DATABASE IF EXISTS tge WITH (FORCE)"))
+        connection.execute(text("CREATE DATABASE tge"))
+    engine.dispose()
+    return server.set(database="tge")
+
+
+@pytest.fixture
+async def store(database: URL, guards: None) -> AsyncIterator[Store]:
+    """The application's store on an empty database."""
+    opened = Store(database)
+    await opened.create_tables()
+    yield opened
+    await opened.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
