@@ -126,7 +126,7 @@ def states(
     )
     panel = _panel(statetimeline.Panel(), title, description, width, height, PROMETHEUS).unit("short")
     panel = panel.mappings([mapping]).merge_values(True).show_value(common.VisibilityMode.AUTO).row_height(0.8)
-    panel = panel.color_scheme(dashboard_builders.FieldColor().mode(dashboard.FieldColorModeId.FIXED))
+    panel = panel.color_scheme(dashboard_builders.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
     panel = panel.fill_opacity(80).line_width(0).with_target(query)
     return panel.legend(common_builders.VizLegendOptions().show_legend(False))
 

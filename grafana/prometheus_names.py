@@ -11,7 +11,7 @@ from typing import Final
 
 from spanguard.semconv import Attribute, Metric, MetricKind
 
-_UNIT_WORDS: Final = {"s": "seconds", "ms": "milliseconds", "By": "bytes"}
+_UNIT_WORDS: Final = {"s": "seconds"}
 
 
 def label(attribute: Attribute) -> str:
@@ -22,14 +22,14 @@ def label(attribute: Attribute) -> str:
 def series(metric: Metric) -> str:
     """Return the series of a metric: `spanguard.circuit_breaker.calls` -> `spanguard_circuit_breaker_calls_total`.
 
-    Units in braces are annotations and vanish; a gauge of unit 1 is a ratio; a histogram is asked for its buckets.
+    A unit in braces is an annotation and vanishes; a histogram is asked for its buckets.
+
+    Raises:
+        KeyError: the unit's word is not known here yet; take it from Prometheus's documentation.
     """
     name = _escape(metric.name)
-    word = _UNIT_WORDS.get(metric.unit, "")
-    if metric.unit == "1" and metric.kind is MetricKind.GAUGE:
-        word = "ratio"
-    if word and not name.endswith(f"_{word}"):
-        name = f"{name}_{word}"
+    if not metric.unit.startswith("{"):
+        name = f"{name}_{_UNIT_WORDS[metric.unit]}"
     if metric.kind is MetricKind.COUNTER:
         return f"{name}_total"
     return f"{name}_bucket" if metric.kind is MetricKind.HISTOGRAM else name
