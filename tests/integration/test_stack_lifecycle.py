@@ -206,6 +206,19 @@ def test_a_server_that_does_not_get_healthy_is_named_after_its_deadline_and_noth
     assert servers_under(tmp_path) == []
 
 
+def test_a_server_that_ended_is_noticed_even_when_another_program_answers_in_its_place(
+    make_stack: MakeStack, tmp_path: Path
+) -> None:
+    stack = make_stack(modes={"prometheus": "broken", "collector": "late"})
+    manifest = tmp_path / "files/stack.toml"
+    manifest.write_text(manifest.read_text().replace("{port_prometheus}/health", "{port_jaeger}/health"))
+
+    with pytest.raises(ResourceUnavailableError, match="prometheus ended"):
+        Stack(stack._settings, files=stack._files).up()
+
+    assert servers_under(tmp_path) == []
+
+
 def test_ctrl_c_during_up_stops_what_was_started(make_stack: MakeStack, progress: list[str], tmp_path: Path) -> None:
     stack = make_stack()
 

@@ -149,6 +149,10 @@ class Stack:
                     self._state.write(run)
                 for server in run.servers:
                     self._await_health(server)
+                # An answer may have come from another program that took the port in between.
+                for server in run.servers:
+                    if find(server.process) is None:
+                        raise self._start_failure(server, "ended after its start")
             except BaseException:
                 self._stop(run)
                 raise
@@ -262,9 +266,6 @@ class Stack:
                     server, f"was not healthy within {limit}: {server.health_url} does not answer"
                 )
             self._clock.sleep(_POLL_INTERVAL)
-        # The answer may have come from another that took the port in between.
-        if find(server.process) is None:
-            raise self._start_failure(server, "ended before it was healthy")
         self._progress(f"{server.name}: healthy at {server.url}")
 
     def _start_failure(self, server: ServerRecord, what: str) -> ResourceUnavailableError:

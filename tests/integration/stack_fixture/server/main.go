@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() {
 	listen := flag.String("listen", "", "address to listen on")
-	mode := flag.String("mode", "well", "well, broken (ends at once), sick (never healthy) or stubborn (ignores SIGTERM)")
+	mode := flag.String("mode", "well", "well, broken (ends at once), sick (never healthy), late (healthy after 0.5 s) or stubborn (ignores SIGTERM)")
 	flag.Parse()
+	begun := time.Now()
 
 	fmt.Println("mode", *mode, "greeting", os.Getenv("GREETING"))
 	switch *mode {
@@ -24,7 +26,7 @@ func main() {
 		signal.Ignore(syscall.SIGTERM)
 	}
 	http.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
-		if *mode == "sick" {
+		if *mode == "sick" || *mode == "late" && time.Since(begun) < 500*time.Millisecond {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
