@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Container
 from fractions import Fraction
 from typing import Final
 
@@ -29,70 +30,74 @@ _new_status = tuple.__new__
 
 
 class TokenBuckets:
-    """The buckets of all keys of one limit. Not locked: who calls holds a lock.
+    """The buckets of all keys of one limit. Not locked: who calls holds a lock. All moments are in units: see `moment`.
 
     A bucket that is full again says no more than one that is not there, so idle ones are dropped: each new key looks at
     the two that were looked at longest ago. Kept are thus never more than twice as many as are in use, give or take.
 
     Args:
-        rate: tokens a second. A float means the decimal number that it prints as: 0.1 is one tenth.
+        rate: tokens a second.
         burst: tokens that a full bucket holds.
+        held: keys that are not to be dropped.
     """
 
-    __slots__ = ("_full_at", "_oldest", "_per_second", "_per_tick", "_unit", "burst", "capacity", "rate")
+    __slots__ = ("_full_at", "_held", "_oldest", "burst", "capacity", "per_second", "per_tick", "rate", "unit")
 
-    def __init__(self, rate: Fraction, burst: int) -> None:
+    def __init__(self, rate: Fraction, burst: int, held: Container[str] = ()) -> None:
         self.rate = rate
         self.burst = burst
-        self._per_tick = rate.numerator
-        self._per_second = rate.numerator * int(TICKS_PER_SECOND)
-        self._unit = rate.denominator * int(TICKS_PER_SECOND)
-        self.capacity = burst * self._unit
+        self.per_tick = rate.numerator
+        self.per_second = rate.numerator * int(TICKS_PER_SECOND)
+        self.unit = rate.denominator * int(TICKS_PER_SECOND)
+        self.capacity = burst * self.unit
         self._full_at: dict[str, int] = {}
         self._oldest: deque[str] = deque()
+        self._held = held
 
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def take(self, key: str, tokens: int, seconds: float, *, behind: int = 0) -> RateLimitStatus:
+    def moment(self, seconds: float) -> int:
+        """Return a reading of a monotonic clock in units: as many as a bucket has earned by then."""
+        return int(seconds * TICKS_PER_SECOND) * self.per_tick
+
+    def take(self, key: str, tokens: int, now: int, *, behind: int = 0) -> RateLimitStatus:
         """Take the tokens if they are there; say what is left, or how long it takes until they are.
 
         Args:
             key: the bucket.
             tokens: how many.
-            seconds: the present, on a monotonic clock.
+            now: the present.
             behind: tokens that others are waiting for and that come first.
         """
-        now = int(seconds * TICKS_PER_SECOND) * self._per_tick
         found = self._full_at.get(key)
         full_at = now if found is None or found < now else found
-        after = full_at + tokens * self._unit
+        after = full_at + tokens * self.unit
         over = after - now - self.capacity
         if over > 0 or behind:
-            return self._refuse(full_at - now, over + behind * self._unit)
+            return self._refuse(full_at - now, over + behind * self.unit)
         if found is None:
             self._make_room(key, now)
         self._full_at[key] = after
         return _new_status(
-            RateLimitStatus, (True, -over // self._unit, 0.0, (after - now) / self._per_second, self.burst)
+            RateLimitStatus, (True, -over // self.unit, 0.0, (after - now) / self.per_second, self.burst)
         )
 
-    def peek(self, key: str, tokens: int, seconds: float) -> RateLimitStatus:
+    def peek(self, key: str, tokens: int, now: int) -> RateLimitStatus:
         """Say what `take` would, and take nothing."""
-        debt = self.debt(key, seconds)
-        over = debt + tokens * self._unit - self.capacity
+        debt = self.debt(key, now)
+        over = debt + tokens * self.unit - self.capacity
         if over > 0:
             return self._refuse(debt, over)
-        return RateLimitStatus(True, (self.capacity - debt) // self._unit, 0.0, debt / self._per_second, self.burst)
+        return RateLimitStatus(True, (self.capacity - debt) // self.unit, 0.0, debt / self.per_second, self.burst)
 
-    def units(self, tokens: int) -> int:
-        """Return tokens in the unit of `debt` and `give_back`."""
-        return tokens * self._unit
-
-    def debt(self, key: str, seconds: float) -> int:
+    def debt(self, key: str, now: int) -> int:
         """Return how far the bucket is from full, in units."""
-        now = int(seconds * TICKS_PER_SECOND) * self._per_tick
         return max(self._full_at.get(key, now) - now, 0)
+
+    def ready_at(self, key: str, tokens: int) -> int:
+        """Return when the bucket has, or had, so many tokens."""
+        return self._full_at[key] + tokens * self.unit - self.capacity
 
     def give_back(self, key: str, units: int) -> None:
         """Put back what was taken; never more than `debt` was at every `take` since, or the bucket would overflow."""
@@ -104,21 +109,20 @@ class TokenBuckets:
         if key in self._full_at:
             self._full_at[key] = _PAST
 
-    def drop_idle(self, seconds: float) -> None:
+    def drop_idle(self, now: int) -> None:
         """Forget every bucket that is full."""
-        now = int(seconds * TICKS_PER_SECOND) * self._per_tick
-        self._full_at = {key: full_at for key, full_at in self._full_at.items() if full_at > now}
+        self._full_at = {key: full_at for key, full_at in self._full_at.items() if full_at > now or key in self._held}
         self._oldest = deque(self._full_at)
 
     def _refuse(self, debt: int, missing: int) -> RateLimitStatus:
-        remaining = max(self.capacity - debt, 0) // self._unit
-        return RateLimitStatus(False, remaining, missing / self._per_second, debt / self._per_second, self.burst)
+        remaining = max(self.capacity - debt, 0) // self.unit
+        return RateLimitStatus(False, remaining, missing / self.per_second, debt / self.per_second, self.burst)
 
     def _make_room(self, key: str, now: int) -> None:
         self._oldest.append(key)
         for _ in range(min(2, len(self._oldest) - 1)):
             oldest = self._oldest.popleft()
-            if self._full_at[oldest] > now:
+            if self._full_at[oldest] > now or oldest in self._held:
                 self._oldest.append(oldest)
             else:
                 del self._full_at[oldest]

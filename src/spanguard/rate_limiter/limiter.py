@@ -17,7 +17,7 @@ from spanguard import semconv
 from spanguard.clock import SYSTEM_CLOCK, Clock
 from spanguard.errors import ConfigurationError
 from spanguard.instrumentation.limits.signals import REJECTED, TIMED_OUT, LimiterSignals
-from spanguard.rate_limiter.buckets import TokenBuckets, check_rate
+from spanguard.rate_limiter.buckets import TICKS_PER_SECOND, TokenBuckets, check_rate
 from spanguard.rate_limiter.decorating import F, limited
 from spanguard.rate_limiter.errors import BlockingWaitError, RateLimitExceededError
 from spanguard.rate_limiter.status import RateLimitStatus
@@ -84,12 +84,13 @@ class TokenBucketLimiter:
         if not self._name:
             raise ConfigurationError("a limiter's name is empty; give it one that dashboards can show")
         self._rate = rate
-        self._buckets = TokenBuckets(*check_rate(self._name, rate, burst))
+        self._lines: dict[str, Line] = {}
+        self._buckets = TokenBuckets(*check_rate(self._name, rate, burst), held=self._lines)
         self._burst = burst
         self._clock = clock
         self._monotonic = clock.monotonic
+        self._per_tick = self._buckets.per_tick
         self._lock = threading.Lock()
-        self._lines: dict[str, Line] = {}
         # Who gives up may do so in the middle of a garbage collection, while this very thread holds the lock.
         self._leaving: deque[Waiter] = deque()
         self._signals = LimiterSignals(self._name, STRATEGY)
@@ -169,7 +170,7 @@ class TokenBucketLimiter:
     def stats(self) -> LimiterStats:
         """Return what the limiter did since it was made, or since this process was forked."""
         with self._lock:
-            self._settle(self._monotonic())
+            self._settle(self._now())
             now, then = self._totals(), self._before_fork
         return LimiterStats(
             acquired=now.acquired - then.acquired,
@@ -179,6 +180,9 @@ class TokenBucketLimiter:
             cancelled=now.cancelled - then.cancelled,
             waiting=now.waiting,
         )
+
+    def _now(self) -> int:
+        return self._buckets.moment(self._monotonic())
 
     def _admit(self) -> None:
         status = self.acquire()
@@ -191,7 +195,7 @@ class TokenBucketLimiter:
         if tokens.__class__ is not int or not 1 <= tokens <= self._burst or timeout is not None:
             self._check(tokens, wait, timeout)
         with self._lock:
-            now = self._monotonic()
+            now = int(self._monotonic() * TICKS_PER_SECOND) * self._per_tick
             if self._lines or self._leaving:
                 status = self._take_in_line(key, tokens, now)
             else:
@@ -200,8 +204,8 @@ class TokenBucketLimiter:
                 self._acquired.value += 1
                 return status
             if wait and (timeout is None or status.retry_after <= timeout):
-                waiter = kind(key, tokens, now + status.retry_after)
-                self._lines.setdefault(key, Line(self._buckets, key)).join(waiter)
+                waiter = kind(key, tokens)
+                self._lines.setdefault(key, Line(self._buckets, key)).join(waiter, now)
                 return waiter
             (self._timed_out if wait else self._rejected).value += 1
         self._signals.refused(
@@ -224,7 +228,7 @@ class TokenBucketLimiter:
                 f"limiter {self._name!r}: timeout is {timeout!r}; it must be 0 or more seconds, or None for no end"
             )
 
-    def _take_in_line(self, key: str, tokens: int, now: float) -> RateLimitStatus:
+    def _take_in_line(self, key: str, tokens: int, now: int) -> RateLimitStatus:
         self._settle(now)
         line = self._lines.get(key)
         if line is None:
@@ -232,14 +236,13 @@ class TokenBucketLimiter:
         line.serve(now)
         return line.take(tokens, now)
 
-    def _settle(self, now: float) -> None:
+    def _settle(self, now: int) -> None:
         while self._leaving:
             waiter = self._leaving.popleft()
             line = self._lines.get(waiter.key)
             if line is not None:
                 self._cancelled += 1
-                line.leave(waiter)
-                line.serve(now)
+                line.leave(waiter, now)
                 self._tidy(waiter.key, line)
 
     def _tidy(self, key: str, line: Line) -> None:
@@ -275,13 +278,13 @@ class TokenBucketLimiter:
     def _look(self, waiter: Waiter) -> float | None:
         """Serve the line; None if this waiter has been served, else for how long to sleep."""
         with self._lock:
-            now = self._monotonic()
+            now = self._now()
             self._settle(now)
             if waiter.status is None:
                 self._lines[waiter.key].serve(now)
             if waiter.status is not None:
                 return None
-            return min(self._lines[waiter.key].delay(waiter, now), _LONGEST_SLEEP)
+            return min((waiter.due - now) / self._buckets.per_second, _LONGEST_SLEEP)
 
     def _resume(self, waiter: Waiter, since: int, start: float) -> RateLimitStatus:
         with self._lock:
@@ -300,7 +303,7 @@ class TokenBucketLimiter:
         # If the lock is taken, who has it or comes next sees to it.
         if self._lock.acquire(blocking=False):
             try:
-                self._settle(self._monotonic())
+                self._settle(self._now())
             finally:
                 self._lock.release()
 
@@ -322,7 +325,7 @@ class TokenBucketLimiter:
             for waiter in line:
                 # A task of the loop that forked may live on in the child: it goes through rather than wait for ever.
                 waiter.status = passed
-        self._lines = {}
+        self._lines.clear()
         self._leaving.clear()
         self._before_fork = self._totals()
 
@@ -344,7 +347,7 @@ def _count_waiting(limiter: TokenBucketLimiter) -> int:
 
 
 def _count_available(limiter: TokenBucketLimiter) -> int:
-    return limiter._buckets.peek("", 1, limiter._monotonic()).remaining  # noqa: SLF001 - its own module
+    return limiter._buckets.peek("", 1, limiter._now()).remaining  # noqa: SLF001 - its own module
 
 
 def _restart_all() -> None:

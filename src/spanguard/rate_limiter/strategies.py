@@ -87,7 +87,7 @@ class TokenBucketRateLimiter(limits.strategies.RateLimiter, KnowsRetryAfter):
     def clear(self, item: RateLimitItem, *identifiers: str) -> None:
         """Fill the bucket."""
         with self._memory.lock:
-            self._buckets(item, self._clock.monotonic()).clear(item.key_for(*identifiers))
+            self._buckets(item).clear(item.key_for(*identifiers))
 
     def _ask(self, item: RateLimitItem, identifiers: tuple[str, ...], cost: int, *, take: bool) -> RateLimitStatus:
         if cost.__class__ is not int or cost < 1:
@@ -99,12 +99,12 @@ class TokenBucketRateLimiter(limits.strategies.RateLimiter, KnowsRetryAfter):
             return self._ask(item, identifiers, 1, take=False)._replace(allowed=False, retry_after=math.inf)
         key = item.key_for(*identifiers)
         with self._memory.lock:
-            now = self._clock.monotonic()
-            buckets = self._buckets(item, now)
+            buckets = self._buckets(item)
+            now = buckets.moment(self._clock.monotonic())
             return buckets.take(key, cost, now) if take else buckets.peek(key, cost, now)
 
-    def _buckets(self, item: RateLimitItem, now: float) -> TokenBuckets:
-        return self._memory.buckets(item.amount, item.get_expiry(), self._burst or item.amount, now)
+    def _buckets(self, item: RateLimitItem) -> TokenBuckets:
+        return self._memory.buckets(item.amount, item.get_expiry(), self._burst or item.amount, self._clock)
 
 
 class _Memory:
@@ -116,20 +116,20 @@ class _Memory:
         self._counter = storage.storage
         self._by_limit: dict[tuple[int, int, int], TokenBuckets] = {}
 
-    def buckets(self, amount: int, seconds: int, burst: int, now: float) -> TokenBuckets:
+    def buckets(self, amount: int, seconds: int, burst: int, clock: Clock) -> TokenBuckets:
         if _MARK not in self._counter:
             self._by_limit.clear()
             self._counter[_MARK] = 1
         found = self._by_limit.get((amount, seconds, burst))
         if found is None:
             if len(self._by_limit) >= _MANY_LIMITS:
-                self._drop_idle(now)
+                self._drop_idle(clock.monotonic())
             found = self._by_limit[amount, seconds, burst] = TokenBuckets(Fraction(amount, seconds), burst)
         return found
 
-    def _drop_idle(self, now: float) -> None:
+    def _drop_idle(self, seconds: float) -> None:
         for limit, buckets in list(self._by_limit.items()):
-            buckets.drop_idle(now)
+            buckets.drop_idle(buckets.moment(seconds))
             if not buckets:
                 del self._by_limit[limit]
 

@@ -18,16 +18,16 @@ class Waiter:
     """One request in the line.
 
     Attributes:
-        due: when, on the monotonic clock, its turn comes at the latest.
+        due: the moment at which its turn comes at the latest.
         status: the decision, once it was served.
     """
 
     __slots__ = ("due", "key", "status", "tokens")
 
-    def __init__(self, key: str, tokens: int, due: float) -> None:
+    def __init__(self, key: str, tokens: int) -> None:
         self.key = key
         self.tokens = tokens
-        self.due = due
+        self.due = 0
         self.status: RateLimitStatus | None = None
 
     def wake(self) -> bool:
@@ -44,8 +44,8 @@ class AsyncWaiter(Waiter):
 
     __slots__ = ("_loop", "_nudge")
 
-    def __init__(self, key: str, tokens: int, due: float) -> None:
-        super().__init__(key, tokens, due)
+    def __init__(self, key: str, tokens: int) -> None:
+        super().__init__(key, tokens)
         self._loop = asyncio.get_running_loop()
         self._nudge = self._loop.create_future()
 
@@ -64,15 +64,20 @@ class AsyncWaiter(Waiter):
 
 
 class Line:
-    """The waiters of one key, and those who were served but have not yet resumed. Not locked: who calls holds a lock."""
+    """The waiters of one key, and those who were served but have not yet resumed. Not locked: who calls holds a lock.
 
-    __slots__ = ("_buckets", "_key", "_served", "_waiting", "behind")
+    However late somebody comes by to serve it, each waiter gets its permit as of the moment when its turn came: what the
+    bucket earned since is for the next one and does not spill over.
+    """
+
+    __slots__ = ("_as_of", "_buckets", "_key", "_served", "_waiting", "behind")
 
     def __init__(self, buckets: TokenBuckets, key: str) -> None:
         self._buckets = buckets
         self._key = key
         self._waiting: OrderedDict[Waiter, None] = OrderedDict()
         self._served: dict[Waiter, int] = {}
+        self._as_of = 0
         self.behind = 0
 
     def __bool__(self) -> bool:
@@ -84,54 +89,52 @@ class Line:
     def __iter__(self) -> Iterator[Waiter]:
         return iter(self._waiting)
 
-    def join(self, waiter: Waiter) -> None:
-        """Stand at the end."""
-        self._waiting[waiter] = None
+    def join(self, waiter: Waiter, now: int) -> None:
+        """Stand at the end. The line has just been served."""
+        self._as_of = now
         self.behind += waiter.tokens
+        waiter.due = self._buckets.ready_at(self._key, self.behind)
+        self._waiting[waiter] = None
 
-    def take(self, tokens: int, now: float) -> RateLimitStatus:
+    def take(self, tokens: int, now: int) -> RateLimitStatus:
         """Take tokens from the bucket for somebody who does not wait; who waits comes first."""
         self._trim_refunds(now)
         return self._buckets.take(self._key, tokens, now, behind=self.behind)
 
-    def serve(self, now: float) -> None:
+    def serve(self, now: int) -> None:
         """Give permits to all whose turn has come, and tell the next one if its turn comes sooner than it thinks."""
         while self._waiting:
             first = next(iter(self._waiting))
-            self._trim_refunds(now)
-            status = self._buckets.take(self._key, first.tokens, now)
-            if not status.allowed:
-                if now + status.retry_after < first.due:
-                    first.due = now + status.retry_after
+            turn = max(self._buckets.ready_at(self._key, first.tokens), self._as_of)
+            if turn > now:
+                if turn < first.due:
+                    first.due = turn
                     first.wake()
                 return
             del self._waiting[first]
             self.behind -= first.tokens
-            units = self._buckets.units(first.tokens)
             if first.wake():
-                first.status = status
-                self._served[first] = units
-            else:
-                self._buckets.give_back(self._key, units)
+                self._trim_refunds(turn)
+                first.status = self._buckets.take(self._key, first.tokens, turn)
+                self._served[first] = first.tokens * self._buckets.unit
+                self._as_of = turn
 
-    def delay(self, waiter: Waiter, now: float) -> float:
-        """Return how long a waiter may sleep, in seconds."""
-        soonest = self._buckets.peek(self._key, next(iter(self._waiting)).tokens, now).retry_after
-        return max(waiter.due - now, soonest)
-
-    def leave(self, waiter: Waiter) -> None:
+    def leave(self, waiter: Waiter, now: int) -> None:
         """Go without a permit; one that was already granted goes back to the bucket."""
+        self.serve(now)
         if waiter in self._waiting:
             del self._waiting[waiter]
             self.behind -= waiter.tokens
         else:
             self._buckets.give_back(self._key, self._served.pop(waiter, 0))
+        self._as_of = now
+        self.serve(now)
 
     def resumed(self, waiter: Waiter) -> None:
         """Note that a served waiter has its permit in hand."""
         self._served.pop(waiter, None)
 
-    def _trim_refunds(self, now: float) -> None:
+    def _trim_refunds(self, now: int) -> None:
         # What a full bucket could not have held is earned again already: to give it back as well would admit too many.
         left = self._buckets.debt(self._key, now)
         for waiter, units in self._served.items():
