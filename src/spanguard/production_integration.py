@@ -30,6 +30,9 @@ from spanguard.telemetry import Telemetry, setup
 
 DEPENDENCY_ALERT: Final = "DependencyUnavailable"
 
+POLICY_LABEL: Final = "spanguard_policy_name"
+"""The label under which alerts on metrics bear the guard's name too, so that Alertmanager can hold the two together."""
+
 
 class ProductionSystem:
     """The running system that `initialize_production` built."""
@@ -203,7 +206,7 @@ class _DependencyAlert(pybreaker.CircuitBreakerListener):
 
     def state_change(self, cb: pybreaker.CircuitBreaker, old_state: Any, new_state: Any) -> None:  # noqa: ARG002
         """Raise or resolve; pybreaker calls this after each transition."""
-        labels = {"dependency": str(cb.name)}
+        labels = {POLICY_LABEL: str(cb.name)}
         if new_state.name == pybreaker.STATE_OPEN:
             alert_manager.raise_alert(
                 DEPENDENCY_ALERT,

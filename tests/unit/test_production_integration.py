@@ -85,7 +85,11 @@ def test_an_opening_breaker_raises_the_alert_in_the_trace_of_the_call(
 ) -> None:
     fail("api")
     (alert,) = alert_manager.active()
-    assert (alert.name, alert.severity, alert.labels) == ("DependencyUnavailable", "critical", {"dependency": "api"})
+    assert (alert.name, alert.severity, alert.labels) == (
+        "DependencyUnavailable",
+        "critical",
+        {"spanguard_policy_name": "api"},
+    )
     assert alert.runbook_url.endswith("/docs/runbooks/DependencyUnavailable.md")
     (span,) = signals.spans("guard api")
     assert [event.trace_id for event in signals.events(ALERT)] == [span.trace_id]
@@ -111,7 +115,7 @@ def test_the_status_tells_all_and_is_plain_json(system: ProductionSystem) -> Non
     assert status["circuit_breakers"]["api"]["state"] == "open"
     assert status["circuit_breakers"]["api"]["last_error_type"] == "ConnectionError"
     assert status["rate_limiters"]["api"]["acquired"] == 1
-    assert status["alerts"][0]["labels"] == {"dependency": "api"}
+    assert status["alerts"][0]["labels"] == {"spanguard_policy_name": "api"}
     assert status["telemetry"] == {"built": [], "joined": ["traces", "metrics", "logs"]}
 
 

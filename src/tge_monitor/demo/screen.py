@@ -61,12 +61,14 @@ class Screen:
         """Print what to try next."""
         self._console.print("\n[bold]Every step was observed.[/bold] Try next:")
         lines = [
-            "make demo-stack     the same through the collector, Jaeger, Prometheus, VictoriaLogs and Alertmanager",
-            "make stack-up       keep that stack running, and send it the signals of your own application:",
+            "make stack-down     stop the stack; until then the links above work, and it takes the signals of your own application:",
             "                    OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf opentelemetry-instrument python app.py",
-            "docs/index.md       what else there is",
         ]
-        for line in lines[1:] if with_stack else lines:
+        if not with_stack:
+            lines = [
+                "make demo-stack     the same through the collector, Jaeger, Prometheus, VictoriaLogs and Alertmanager"
+            ]
+        for line in [*lines, "docs/index.md       what else there is"]:
             self._console.print(f"  {escape(line)}")
 
     def wait_for(self, what: str, look: Callable[[], Seen | None], timeout: float) -> Seen:

@@ -39,26 +39,13 @@ def local_stage(_screen: Screen) -> Iterator[Stage]:
 
 @contextmanager
 def stack_stage(screen: Screen) -> Iterator[Stage]:
-    """Send the signals to the stack that is up, or bring one up for the demonstration and take it down again."""
-    running = Stack().status()
-    if running.healthy and running.endpoints is not None:
-        screen.note("Using the stack that is up.")
-        yield Stage(running.endpoints.otlp_http, ServerObserver(running.endpoints))
-        return
-    with tempfile.TemporaryDirectory(prefix="spanguard-demo-") as directory:
-        settings = StackSettings.load(
-            data_dir=Path(directory),
-            free_ports=True,
-            evaluation_interval=1.0,
-            metrics_flush_interval=1.0,
-            group_wait=0.5,
-        )
-        stack = Stack(settings, progress=screen.note)
+    """Send the signals to the stack that is up, or bring it up. It stays up: the links that are printed lead there."""
+    stack = Stack(StackSettings.load(), progress=screen.note)
+    status = stack.status()
+    endpoints = status.endpoints if status.healthy else None
+    if endpoints is None:
         endpoints = stack.up()
-        try:
-            yield Stage(endpoints.otlp_http, ServerObserver(endpoints))
-        finally:
-            stack.down()
+    yield Stage(endpoints.otlp_http, ServerObserver(endpoints))
 
 
 def play(screen: Screen, stage: Stage) -> None:

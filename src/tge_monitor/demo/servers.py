@@ -109,7 +109,7 @@ class ServerObserver:
     def _alerts(self) -> list[Any]:
         answer = self._http.get(
             f"{self._endpoints.alertmanager}/api/v2/alerts",
-            params={"active": "true", "filter": [f'alertname="{ALERT}"', f'dependency="{BREAKER}"']},
+            params={"active": "true", "filter": [f'alertname="{ALERT}"', f'spanguard_policy_name="{BREAKER}"']},
         )
         return answer.json() if answer.status_code == httpx.codes.OK else []
 

@@ -1,0 +1,255 @@
+"""A real fault in a real application, from the socket to Jaeger, Prometheus, VictoriaLogs and Alertmanager, and over again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from monitored import FEEDS, TWITTER, Monitored, monitored
+from panels import empty_panels
+from servers import Servers, awaited
+
+DASHBOARDS = Path(__file__).parents[2] / "grafana" / "json"
+STATE_CHANGE = "spanguard.circuit_breaker.state_change"
+APP = 'service_name="tge_monitor"'
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """What the servers said of one outage, while it lasted and when it was over."""
+
+    opened: dict[str, str]
+    trace: list[dict[str, Any]]
+    application_alert: dict[str, Any]
+    rule_alert: dict[str, Any]
+    closed: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def app(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
+    with monitored(servers.endpoints.otlp_http, tmp_path_factory.mktemp("tge")) as running:
+        awaited(lambda: running.served().get(TWITTER, {}).get("200"))
+        yield running
+
+
+@pytest.fixture(scope="module")
+def storm(app: Monitored, servers: Servers) -> Outage:
+    """Every request for posts is answered with 503, until it is healed."""
+    app.break_paths(TWITTER, kind="status", status=503)
+    return _outage(app, servers, "twitter_api")
+
+
+@pytest.fixture(scope="module")
+def slowness(app: Monitored, servers: Servers) -> Outage:
+    """Every feed answers later than the application waits, until it is healed."""
+    app.break_paths(*FEEDS, kind="delay", seconds=5.0)
+    return _outage(app, servers, "news_feeds")
+
+
+@pytest.fixture(scope="module")
+def overrun(app: Monitored, servers: Servers) -> dict[int, int]:
+    """Somebody asks the API much more often than its limiter allows; what the answers were."""
+    statuses = app.statuses_of(400)
+    awaited(lambda: _firing(servers, "RateLimiterBlocking", "api_endpoints"))
+    return statuses
+
+
+@pytest.fixture(scope="module")
+def walk(storm: Outage, slowness: Outage, overrun: dict[int, int], servers: Servers) -> list[str]:
+    """The panels without an answer, after all three faults and before the end."""
+    ends = servers.endpoints
+    return empty_panels(
+        DASHBOARDS,
+        prometheus=ends.prometheus,
+        victorialogs=ends.victorialogs,
+        jaeger=ends.jaeger,
+        alertmanager=ends.alertmanager,
+    )
+
+
+@pytest.fixture(scope="module")
+def served(app: Monitored, walk: list[str]) -> dict[str, dict[str, int]]:
+    """What the other ends counted in all, once the application has ended and exported its last."""
+    assert app.stop() == 0
+    return app.served()
+
+
+def test_the_event_of_the_storm_says_why_the_breaker_opened(storm: Outage) -> None:
+    assert storm.opened["spanguard.circuit_breaker.reason"] == "consecutive_failures"
+    assert storm.opened["spanguard.circuit_breaker.failure.count"] == "5"
+    assert storm.opened["spanguard.circuit_breaker.threshold"] == "5"
+    assert storm.opened["spanguard.circuit_breaker.retry_after"] == "4"
+    assert storm.opened["error.type"] == "tge_monitor.fetching.ServerFaultError"
+    assert storm.opened["service.name"] == "tge_monitor"
+
+
+def test_the_event_of_the_slowness_names_the_timeout(slowness: Outage) -> None:
+    assert slowness.opened["spanguard.circuit_breaker.reason"] == "consecutive_failures"
+    assert slowness.opened["spanguard.circuit_breaker.failure.count"] == "10"
+    assert slowness.opened["error.type"] == "TimeoutError"
+
+
+def test_the_trace_of_the_storm_has_one_guard_span_under_the_poll_and_over_the_request(storm: Outage) -> None:
+    spans = {span["name"]: span for span in storm.trace}
+    poll, guard, request = spans["poll twitter_api"], spans["guard twitter_api"], spans["GET"]
+    assert (guard["parentSpanId"], request["parentSpanId"]) == (poll["spanId"], guard["spanId"])
+    assert [span["name"] for span in storm.trace].count("guard twitter_api") == 1
+
+
+def test_the_guard_span_of_the_storm_carries_what_the_breaker_made_of_the_call(storm: Outage) -> None:
+    (guard,) = [span for span in storm.trace if span["name"] == "guard twitter_api"]
+    attributes = {pair["key"]: pair["value"]["stringValue"] for pair in guard["attributes"]}
+    del attributes["internal.span.format"]  # Jaeger's own
+    assert attributes == {
+        "spanguard.policy.name": "twitter_api",
+        "spanguard.outcome": "failure",
+        "spanguard.circuit_breaker.state": "closed",
+        "spanguard.circuit_breaker.outcome": "failure",
+        "error.type": "tge_monitor.fetching.ServerFaultError",
+    }
+    assert guard["status"]["code"] in (2, "STATUS_CODE_ERROR")
+
+
+def test_the_trace_of_the_slowness_shows_the_request_that_was_given_up(slowness: Outage) -> None:
+    spans = {span["name"]: span for span in slowness.trace}
+    assert spans["GET"]["parentSpanId"] == spans["guard news_feeds"]["spanId"]
+    assert spans["guard news_feeds"]["parentSpanId"]
+
+
+@pytest.mark.parametrize("outage", ["storm", "slowness"])
+def test_the_alert_leads_to_the_trace_of_the_call_that_opened_the_breaker(
+    outage: str, request: pytest.FixtureRequest
+) -> None:
+    seen: Outage = request.getfixturevalue(outage)
+    link = seen.application_alert["annotations"]["trace_url"]
+    assert link.endswith(f"/trace/{seen.opened['trace_id']}")
+    assert httpx.get(link, trust_env=False).status_code == httpx.codes.OK
+
+
+def test_both_alerts_of_the_storm_bear_the_same_names(storm: Outage) -> None:
+    application, rule = storm.application_alert["labels"], storm.rule_alert["labels"]
+    assert application["severity"] == rule["severity"] == "critical"
+    assert application["service_name"] == rule["service_name"] == "tge_monitor"
+    assert application["deployment_environment"] == rule["deployment_environment"] == "testing"
+    assert application["spanguard_policy_name"] == rule["spanguard_policy_name"] == "twitter_api"
+
+
+@pytest.mark.parametrize("outage", ["storm", "slowness"])
+def test_after_recovery_the_breaker_closed_because_its_probes_succeeded(
+    outage: str, request: pytest.FixtureRequest
+) -> None:
+    seen: Outage = request.getfixturevalue(outage)
+    assert seen.closed["spanguard.circuit_breaker.reason"] == "success_threshold_reached"
+
+
+def test_every_request_for_posts_is_one_call_with_the_right_outcome(
+    servers: Servers, served: dict[str, dict[str, int]]
+) -> None:
+    counted = served[TWITTER]
+    assert _total(servers, "failure", "twitter_api", counted["503"]) == counted["503"] >= 5
+    assert _total(servers, "success", "twitter_api", counted["200"]) == counted["200"] >= 2
+
+
+def test_every_request_for_a_feed_is_one_call_with_the_right_outcome(
+    servers: Servers, served: dict[str, dict[str, int]]
+) -> None:
+    late = sum(served[path]["delay"] for path in FEEDS)
+    good = sum(served[path]["200"] for path in FEEDS)
+    assert _total(servers, "failure", "news_feeds", late) == late >= 10
+    assert _total(servers, "success", "news_feeds", good) == good
+
+
+def test_an_open_breaker_refused_calls_that_never_reached_the_endpoint(
+    servers: Servers, served: dict[str, dict[str, int]]
+) -> None:
+    assert _calls(servers, "rejected", "twitter_api") > 0
+
+
+def test_every_refused_api_request_is_one_rejected_permit(
+    servers: Servers, served: dict[str, dict[str, int]], overrun: dict[int, int]
+) -> None:
+    query = f'sum(spanguard_rate_limiting_requests_total{{{APP},spanguard_policy_name="api_endpoints",spanguard_rate_limiting_result="%s"}})'
+    assert set(overrun) == {200, 429}
+    assert _settled(servers, query % "rejected", overrun[429]) == overrun[429]
+    assert _settled(servers, query % "acquired", overrun[200]) == overrun[200]
+
+
+def test_a_rejection_is_an_event_without_the_key(servers: Servers, overrun: dict[int, int]) -> None:
+    query = 'event_name:="spanguard.rate_limiting.rejected" AND "spanguard.policy.name":="api_endpoints"'
+    records = awaited(lambda: servers.logsql(query))
+    assert records[0]["spanguard.rate_limiting.result"] == "rejected"
+    assert float(records[0]["spanguard.rate_limiting.retry_after"]) > 0
+
+
+def test_the_alert_of_the_overrun_clears_when_the_storm_of_requests_is_over(
+    servers: Servers, served: dict[str, dict[str, int]]
+) -> None:
+    assert awaited(lambda: not _firing(servers, "RateLimiterBlocking", "api_endpoints"), seconds=120)
+
+
+def test_the_wait_for_a_permit_is_in_the_histogram_with_its_trace(servers: Servers, storm: Outage) -> None:
+    exemplar = awaited(lambda: servers.exemplars("spanguard_rate_limiting_request_time_in_queue_seconds_bucket"))[0]
+    assert awaited(lambda: servers.trace(exemplar["labels"]["trace_id"]))
+
+
+def test_no_panel_of_any_dashboard_is_empty(walk: list[str]) -> None:
+    assert walk == []
+
+
+def _outage(app: Monitored, servers: Servers, policy: str) -> Outage:
+    opened = awaited(lambda: _transition(servers, policy, "open"))
+    trace = awaited(lambda: _whole_trace(servers, opened["trace_id"]))
+    application_alert = awaited(lambda: _firing(servers, "DependencyUnavailable", policy))
+    rule_alert = awaited(lambda: _firing(servers, "CircuitBreakerOpen", policy))
+    app.heal()
+    closed = awaited(lambda: _transition(servers, policy, "closed"))
+    awaited(lambda: not _firing(servers, "DependencyUnavailable", policy))
+    awaited(lambda: not _firing(servers, "CircuitBreakerOpen", policy))
+    return Outage(opened, trace, application_alert, rule_alert, closed)
+
+
+def _transition(servers: Servers, policy: str, to: str) -> dict[str, str] | None:
+    records = servers.logsql(
+        f'event_name:="{STATE_CHANGE}" AND "spanguard.policy.name":="{policy}" '
+        f'AND "spanguard.circuit_breaker.transition.to":="{to}" | sort by (_time) | limit 1'
+    )
+    return records[0] if records else None
+
+
+def _whole_trace(servers: Servers, trace_id: str) -> list[dict[str, Any]] | None:
+    spans = servers.trace(trace_id)
+    return spans if any(not span.get("parentSpanId") for span in spans) else None
+
+
+def _firing(servers: Servers, name: str, policy: str) -> dict[str, Any] | None:
+    for alert in servers.alerts(name):
+        if alert["labels"].get("spanguard_policy_name") == policy:
+            return alert
+    return None
+
+
+def _calls(servers: Servers, outcome: str, policy: str) -> float:
+    query = (
+        f'sum(spanguard_circuit_breaker_calls_total{{{APP},spanguard_policy_name="{policy}",'
+        f'spanguard_circuit_breaker_outcome="{outcome}"}})'
+    )
+    series = servers.promql(query)
+    return float(series[0]["value"][1]) if series else 0.0
+
+
+def _total(servers: Servers, outcome: str, policy: str, expected: int) -> float:
+    """The counter once it has arrived: it only grows, so waiting cannot hide a count too many."""
+    awaited(lambda: _calls(servers, outcome, policy) >= expected)
+    return _calls(servers, outcome, policy)
+
+
+def _settled(servers: Servers, query: str, expected: int) -> float:
+    series = awaited(lambda: [one for one in servers.promql(query) if float(one["value"][1]) >= expected])
+    return float(series[0]["value"][1])
