@@ -154,6 +154,16 @@ def test_down_leaves_no_process_and_no_state(stack: Stack, tmp_path: Path) -> No
     assert stack.status().servers == ()
 
 
+def test_the_collector_is_stopped_first_so_that_it_can_hand_over_what_it_has(stack: Stack, progress: list[str]) -> None:
+    stack.up()
+    progress.clear()
+    stack.down()
+
+    assert progress == [
+        f"{name}: stopped" for name in ("collector", "prometheus", "alertmanager", "victorialogs", "jaeger")
+    ]
+
+
 def test_down_again_does_nothing(stack: Stack) -> None:
     stack.up()
     stack.down()

@@ -67,6 +67,18 @@ def test_a_listener_on_all_addresses_takes_the_port_too(defaults: dict[str, int]
         choose_ports(defaults, {}, listeners=LISTENERS, free=False)
 
 
+def test_what_is_left_of_closed_connections_does_not_take_a_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            accepted, _ = listener.accept()
+            # The side that closes first keeps the connection in TIME_WAIT.
+            accepted.close()
+            assert client.recv(1) == b""
+
+    assert is_free(port)
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones(defaults: dict[str, int]) -> None:
     with pytest.raises(
         ConfigurationError, match=r"ports\.jeager = 1: there is no port of this name; there are jaeger, prometheus"

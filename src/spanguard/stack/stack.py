@@ -147,12 +147,7 @@ class Stack:
                     server = self._start(name, spec, built[spec.build] / spec.binary, ports)
                     run = replace(run, servers=(*run.servers, server))
                     self._state.write(run)
-                for server in run.servers:
-                    self._await_health(server)
-                # An answer may have come from another program that took the port in between.
-                for server in run.servers:
-                    if find(server.process) is None:
-                        raise self._start_failure(server, "ended after its start")
+                self._await_all(run)
             except BaseException:
                 self._stop(run)
                 raise
@@ -253,6 +248,14 @@ class Stack:
                 log.replace(log.with_suffix(".previous.log"))
         except OSError as error:
             raise data_dir_failure(self._settings.data_dir, error) from error
+
+    def _await_all(self, run: RunRecord) -> None:
+        for server in run.servers:
+            self._await_health(server)
+        for server in run.servers:
+            # Its answer may have come from another program that took the port in between.
+            if find(server.process) is None:
+                raise self._start_failure(server, "ended after its start")
 
     def _await_health(self, server: ServerRecord) -> None:
         begun = self._clock.monotonic()
