@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,7 +45,8 @@ def stack_stage(screen: Screen) -> Iterator[Stage]:
     endpoints = status.endpoints if status.healthy else None
     if endpoints is None:
         endpoints = stack.up()
-    yield Stage(endpoints.otlp_http, ServerObserver(endpoints))
+    with closing(ServerObserver(endpoints)) as observer:
+        yield Stage(endpoints.otlp_http, observer)
 
 
 def play(screen: Screen, stage: Stage) -> None:

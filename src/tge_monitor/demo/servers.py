@@ -26,8 +26,13 @@ class ServerObserver:
 
     def __init__(self, endpoints: StackEndpoints) -> None:
         self._endpoints = endpoints
-        self._http = httpx.Client(timeout=10.0)
+        self._http = httpx.Client(timeout=10.0, trust_env=False)
         self._since = datetime.now(UTC).isoformat()
+        self._rejected_before = self._count_rejected()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
 
     def first_guarded_call(self) -> Trace | None:
         """Return the newest trace with a guard span, from Jaeger."""
@@ -50,19 +55,15 @@ class ServerObserver:
         answer = self._http.get(f"{self._endpoints.jaeger}/api/v3/traces/{trace_id}")
         if answer.status_code != httpx.codes.OK:
             return None
-        spans = [
-            _node(span)
-            for group in answer.json()["result"]["resourceSpans"]
-            for scoped in group["scopeSpans"]
-            for span in scoped["spans"]
-        ]
+        spans = [_node(span) for span in _spans(answer.json())]
         if not any(span.parent_id == "" for span in spans):
             return None
         return Trace(trace_id, tuple(spans), f"{self._endpoints.jaeger}/trace/{trace_id}")
 
     def rejected_calls(self) -> Reading | None:
         """Return how many calls the open breaker refused, from Prometheus."""
-        return self._query_metric(_REJECTED)
+        refused = self._count_rejected() - self._rejected_before
+        return Reading(refused, f"PromQL  {_REJECTED}") if refused else None
 
     def alert(self) -> StandingAlert | None:
         """Return the alert while Alertmanager has it as active."""
@@ -85,12 +86,16 @@ class ServerObserver:
         return Reading(0, f"{self._endpoints.alertmanager}/api/v2/alerts?active=true")
 
     def _search_traces(self, operation: str) -> str | None:
-        answer = self._http.get(
-            f"{self._endpoints.jaeger}/api/traces",
-            params={"service": "tge_monitor", "operation": operation, "limit": 1},
-        )
-        traces = answer.json().get("data") or [] if answer.status_code == httpx.codes.OK else []
-        return traces[0]["traceID"] if traces else None
+        parameters = {
+            "query.service_name": "tge_monitor",
+            "query.operation_name": operation,
+            "query.start_time_min": self._since,
+            "query.start_time_max": datetime.now(UTC).isoformat(),
+            "query.search_depth": "1",
+        }
+        answer = self._http.get(f"{self._endpoints.jaeger}/api/v3/traces", params=parameters)
+        spans = _spans(answer.json()) if answer.status_code == httpx.codes.OK else []
+        return str(spans[0]["traceId"]) if spans else None
 
     def _last_log(self, query: str) -> Mapping[str, Any] | None:
         answer = self._http.get(
@@ -100,11 +105,11 @@ class ServerObserver:
         lines = answer.text.splitlines() if answer.status_code == httpx.codes.OK else []
         return json.loads(lines[0]) if lines else None
 
-    def _query_metric(self, query: str) -> Reading | None:
-        answer = self._http.get(f"{self._endpoints.prometheus}/api/v1/query", params={"query": f"sum({query})"})
-        result = answer.json()["data"]["result"] if answer.status_code == httpx.codes.OK else []
-        value = float(result[0]["value"][1]) if result else 0.0
-        return Reading(value, f"PromQL  {query}") if value else None
+    def _count_rejected(self) -> float:
+        answer = self._http.get(f"{self._endpoints.prometheus}/api/v1/query", params={"query": f"sum({_REJECTED})"})
+        answer.raise_for_status()
+        result = answer.json()["data"]["result"]
+        return float(result[0]["value"][1]) if result else 0.0
 
     def _alerts(self) -> list[Any]:
         answer = self._http.get(
@@ -112,6 +117,11 @@ class ServerObserver:
             params={"active": "true", "filter": [f'alertname="{ALERT}"', f'spanguard_policy_name="{BREAKER}"']},
         )
         return answer.json() if answer.status_code == httpx.codes.OK else []
+
+
+def _spans(answer: Mapping[str, Any]) -> list[Any]:
+    groups = answer["result"]["resourceSpans"]
+    return [span for group in groups for scoped in group["scopeSpans"] for span in scoped["spans"]]
 
 
 def _node(span: Mapping[str, Any]) -> SpanNode:
