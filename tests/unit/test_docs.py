@@ -54,7 +54,7 @@ def needs_the_stack(page: Path) -> bool:
 
 
 def pages_with_python() -> list[object]:
-    marks = (pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900))
+    marks = (pytest.mark.stack, pytest.mark.timeout(900))
     return [
         pytest.param(page, id=name_of(page), marks=marks if needs_the_stack(page) else ())
         for page in PAGES
@@ -76,6 +76,7 @@ def environment(otlp_receiver: OtlpReceiver) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", pages_with_python())
 def test_the_python_of_every_page_runs(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
     if needs_the_stack(page):
@@ -104,6 +105,7 @@ def build_the_stack(scratch: Path) -> None:
         pytest.skip(str(error))
 
 
+@pytest.mark.slow
 def test_the_zero_code_example_emits_the_registrys_signals(
     environment: dict[str, str], otlp_receiver: OtlpReceiver, tmp_path: Path
 ) -> None:
