@@ -82,6 +82,9 @@ class BreakerCore:
         Raises:
             CircuitBreakerError: there is none.
         """
+        door = self.machine.door
+        if door is not None:
+            return door
         self.adopt()
         now = self._clock.monotonic()
         refusal: CircuitBreakerError | None = None
@@ -102,7 +105,15 @@ class BreakerCore:
 
     def settle_success(self, permit: Permit, started: float | None) -> Outcome:
         """Take in that a call succeeded; return what the breaker makes of it."""
-        return self._settle_well(permit, started, None)
+        with self.lock:
+            is_plain = permit is self.machine.door
+            if is_plain:
+                self.machine.failures = 0
+                self.success.value += 1
+        if not is_plain:
+            return self._settle_well(permit, started, None)
+        self.tell("success")
+        return "success"
 
     def settle_error(
         self, permit: Permit, started: float | None, error: BaseException
@@ -220,7 +231,8 @@ class BreakerCore:
 
     def tell(self, hook: str, *args: Any, **kwargs: Any) -> None:
         """Call a hook of every listener; what they raise is kept from the call."""
-        for listener in self._breaker.listeners:
+        listeners = self._breaker._listeners  # noqa: SLF001 - the property makes a tuple, also of none
+        for listener in tuple(listeners) if listeners else ():
             with safely("circuit_breaker.listener"):
                 getattr(listener, hook)(self._breaker, *args, **kwargs)
 
