@@ -64,6 +64,15 @@ def test_a_build_says_how_long_it_took_and_leaves_a_static_program(build: Build,
     assert b"ld-linux" not in (directory / "server").read_bytes()
 
 
+def test_a_long_build_says_now_and_then_that_it_goes_on(
+    build: Build, progress: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_module, "_HEARTBEAT", 0.01)
+    build()
+
+    assert "server: still building, 0 s so far" in progress
+
+
 def test_what_is_in_the_cache_is_not_built_again(build: Build, progress: list[str]) -> None:
     assert build() == build()
     assert builds(progress) == 1
