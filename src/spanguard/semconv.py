@@ -257,7 +257,7 @@ LIMITER_TIME_IN_QUEUE_METRIC: Final = Metric(
     "spanguard.rate_limiting.request.time_in_queue",
     MetricKind.HISTOGRAM,
     "s",
-    "How long a request that had to wait did wait, whether it was admitted in the end or not.",
+    "How long a request that had to wait stood in line until it was admitted.",
     (POLICY_NAME, LIMITER_RESULT),
     buckets=QUEUE_BUCKETS,
 )
@@ -351,7 +351,6 @@ WAIT_SPAN: Final = Span(
     "wait",
     "The time a request spent in a limiter's queue. `wait <policy name>`, kind INTERNAL.",
     (POLICY_NAME, LIMITER_STRATEGY, LIMITER_RESULT),
-    (LIMITER_RETRY_AFTER,),
 )
 CALL_SPAN: Final = Span(
     "call",

@@ -1,0 +1,204 @@
+"""The registry and the telemetry agree in both directions: what is emitted is registered, what is registered is emitted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pybreaker
+import pytest
+from opentelemetry import trace
+
+from spanguard import semconv
+from spanguard.error_handling import CircuitBreaker, FailureRate, SlowCall
+from spanguard.instrumentation.limits import LimitsInstrumentor
+from spanguard.instrumentation.pybreaker import PybreakerInstrumentor
+from spanguard.monitoring import AlertManager
+from spanguard.rate_limiter import TokenBucketLimiter
+from spanguard.telemetry import EmittedEvent, add_sink, remove_sink
+from spanguard.testing import FakeClock, Signals, capture
+
+METRICS = {metric.name: metric for metric in semconv.METRICS}
+EVENTS = {event.name: event for event in semconv.EVENTS}
+SPANS = {span.name: span for span in semconv.SPANS}
+TYPES: dict[str, Any] = {"string": str, "int": int, "double": (int, float), "boolean": bool}
+
+Entry = semconv.Metric | semconv.Event | semconv.Span
+
+
+@pytest.fixture(scope="module")
+def emitted() -> Signals:
+    """All that spanguard has to say, said once."""
+    with capture() as signals:
+        with trace.get_tracer("test").start_as_current_span("application"):
+            run_a_breaker()
+            run_a_breaker_with_windows()
+            run_a_limiter(signals)
+            run_an_alert(signals)
+            run_the_plugin()
+            run_into_a_broken_sink()
+        signals.points()
+    return signals
+
+
+def run_a_breaker() -> None:
+    clock = FakeClock()
+    breaker = CircuitBreaker(1, 10, name="api", exclude=[KeyError], clock=clock)
+    breaker.call(int)
+    call_quietly(breaker, KeyError())
+    call_quietly(breaker, ConnectionError())
+    call_quietly(breaker, ConnectionError())
+    clock.advance(10)
+    breaker.call(int)
+
+
+def run_a_breaker_with_windows() -> None:
+    clock = FakeClock()
+    slow = CircuitBreaker(name="slow", slow_call=SlowCall(1.0, 1.0, minimum_calls=1), clock=clock)
+    slow.call(clock.advance, 2)
+    failing = CircuitBreaker(None, name="failing", failure_rate=FailureRate(0.5, minimum_calls=1), clock=clock)
+    call_quietly(failing, ConnectionError())
+
+
+def call_quietly(breaker: pybreaker.CircuitBreaker, error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.raises((type(error), pybreaker.CircuitBreakerError)):
+        breaker.call(fail)
+
+
+def run_a_limiter(signals: Signals) -> None:
+    clock = FakeClock()
+    limiter = TokenBucketLimiter(1, 1, name="api", clock=clock)
+    limiter.acquire()
+    limiter.acquire()
+    limiter.acquire(wait=True, timeout=0.5)
+    context = trace.set_span_in_context(trace.get_current_span())
+
+    def wait() -> None:
+        with trace.use_span(trace.get_current_span(context)):
+            limiter.acquire(wait=True)
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    clock.wait_for_sleepers()
+    clock.advance(1)
+    waiter.join()
+    signals.points()  # gauges are there for as long as the limiter is
+
+
+def run_an_alert(signals: Signals) -> None:
+    manager = AlertManager()
+    manager.raise_alert("A", summary="s", description="d", labels={"x": "y"}, runbook_url="https://example.org")
+    signals.points()
+    manager.resolve_alert("A", labels={"x": "y"})
+
+
+def run_the_plugin() -> None:
+    PybreakerInstrumentor().instrument()
+    try:
+        breaker = pybreaker.CircuitBreaker(name="theirs")
+        call_quietly(breaker, ConnectionError())
+    finally:
+        PybreakerInstrumentor().uninstrument()
+    LimitsInstrumentor().instrument()
+    LimitsInstrumentor().uninstrument()
+
+
+def run_into_a_broken_sink() -> None:
+    def broken(event: EmittedEvent) -> None:
+        raise LookupError(event.name)
+
+    add_sink(broken)
+    try:
+        CircuitBreaker(name="api").open()
+    finally:
+        remove_sink(broken)
+
+
+def disagreements(entry: Entry, attributes: Mapping[str, Any]) -> Iterable[str]:
+    """One line for each attribute that is missing, unknown, of another type or outside its closed set."""
+    if set(attributes) == {semconv.METRIC_OVERFLOW.key}:
+        return
+    for attribute in entry.attributes:
+        if attribute.key not in attributes:
+            yield f"{entry.name}: {attribute.key} is missing"
+    for key, value in attributes.items():
+        known = registered(entry, key)
+        if known is None:
+            yield f"{entry.name}: {key} is not registered"
+        elif not isinstance(value, TYPES[known.type]):
+            yield f"{entry.name}: {key} is {value!r}, not a {known.type}"
+        elif known.values and value not in known.values:
+            yield f"{entry.name}: {key} is {value!r}, not one of {known.values}"
+
+
+def registered(entry: Entry, key: str) -> semconv.Attribute | None:
+    for attribute in (*entry.attributes, *entry.optional):
+        if key == attribute.key or (attribute.is_prefix and key.startswith(f"{attribute.key}.")):
+            return attribute
+    return None
+
+
+def ours(emitted: Signals) -> list[tuple[Entry | None, str, Mapping[str, Any]]]:
+    """Every signal of spanguard's scope: its entry, its name, its attributes."""
+    found: list[tuple[Entry | None, str, Mapping[str, Any]]] = []
+    found += [(METRICS.get(p.metric), p.metric, p.attributes) for p in emitted.points() if p.scope == "spanguard"]
+    found += [(EVENTS.get(e.name), e.name, e.attributes) for e in emitted.events() if e.scope == "spanguard"]
+    spans = [span for span in emitted.spans() if span.scope == "spanguard"]
+    found += [(SPANS.get(s.name.split(" ")[0]), s.name, s.attributes) for s in spans]
+    return found
+
+
+def test_every_emitted_name_is_registered(emitted: Signals) -> None:
+    assert [name for entry, name, _ in ours(emitted) if entry is None] == []
+
+
+def test_every_emitted_attribute_is_registered_with_its_type_and_values(emitted: Signals) -> None:
+    assert [line for entry, _, attributes in ours(emitted) if entry for line in disagreements(entry, attributes)] == []
+
+
+def test_every_emitted_metric_has_its_registered_unit_and_kind(emitted: Signals) -> None:
+    kinds = {(p.metric, p.unit, p.kind) for p in emitted.points() if p.scope == "spanguard"}
+    assert kinds == {(metric.name, metric.unit, metric.kind.value) for metric in semconv.METRICS}
+
+
+def test_every_registered_name_is_emitted(emitted: Signals) -> None:
+    seen = {entry.name for entry, _, _ in ours(emitted) if entry}
+    assert {*METRICS, *EVENTS, *SPANS} - seen == set()
+
+
+def test_every_registered_attribute_is_emitted(emitted: Signals) -> None:
+    seen = {
+        (entry.name, attribute.key)
+        for entry, _, attributes in ours(emitted)
+        if entry
+        for attribute in map(lambda key, entry=entry: registered(entry, key), attributes)  # type: ignore[misc]
+        if attribute
+    }
+    wanted = {
+        (entry.name, attribute.key)
+        for entry in (*semconv.METRICS, *semconv.EVENTS, *semconv.SPANS)
+        for attribute in (*entry.attributes, *entry.optional)
+    }
+    assert wanted - seen == set()
+
+
+def test_a_span_of_the_application_is_annotated_with_registered_names_only(emitted: Signals) -> None:
+    (application,) = emitted.spans("application")
+    assert set(application.attributes) <= {attribute.key for attribute in semconv.ANNOTATIONS}
+
+
+def test_names_follow_the_naming_guide() -> None:
+    for name in (*METRICS, *EVENTS):
+        assert name.startswith("spanguard.")
+        assert name == name.lower()
+        assert not name.endswith("_total")
+
+
+def test_no_name_is_registered_twice() -> None:
+    assert len(METRICS) == len(semconv.METRICS)
+    assert len(EVENTS) == len(semconv.EVENTS)
+    assert len(SPANS) == len(semconv.SPANS)
