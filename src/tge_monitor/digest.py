@@ -20,7 +20,7 @@ _PAGE: Final = """\
 """
 _ENTRY: Final = """\
 <p><a href="{link}">{title}</a><br>
-{summary}<br>
+{summary}
 <small>{source}, {when}; score {score}: {why}</small></p>
 """
 
@@ -51,21 +51,20 @@ def _identity(announcements: Sequence[Announcement]) -> str:
 
 
 def _as_text(announcement: Announcement) -> str:
-    return "\n".join(
-        [
-            announcement.title,
-            announcement.link,
-            announcement.summary,
-            f"{announcement.source}, {_when(announcement)}; score {announcement.score}: {'; '.join(announcement.why)}",
-        ]
-    )
+    lines = [
+        announcement.title,
+        announcement.link,
+        announcement.summary,
+        f"{announcement.source}, {_when(announcement)}; score {announcement.score}: {'; '.join(announcement.why)}",
+    ]
+    return "\n".join(filter(None, lines))
 
 
 def _as_html(announcement: Announcement) -> str:
     return _ENTRY.format(
         link=escape(announcement.link),
         title=escape(announcement.title),
-        summary=escape(announcement.summary),
+        summary=f"{escape(announcement.summary)}<br>" if announcement.summary else "",
         source=escape(announcement.source),
         when=escape(_when(announcement)),
         score=announcement.score,

@@ -142,9 +142,11 @@ def _read_post(post: Any, users: dict[str, str]) -> Item | Reason:
     if not _ID.fullmatch(identity) or not text:
         return Reason.INCOMPLETE
     author = users.get(str(post.get("author_id")), "")
-    title = one_line(f"@{author}: {text}" if author else text, MAX_TITLE)
+    whole = f"@{author}: {text}" if author else text
+    title = one_line(whole, MAX_TITLE)
     # This address stays the same when the author takes another name.
-    return Item(SOURCE, f"https://x.com/i/status/{identity}", title, text, _created(post.get("created_at")))
+    link = f"https://x.com/i/status/{identity}"
+    return Item(SOURCE, link, title, "" if title == whole else text, _created(post.get("created_at")))
 
 
 def _usernames(includes: dict[str, Any]) -> dict[str, str]:

@@ -24,12 +24,17 @@ POST = {"id": "12", "text": "TGE\nsoon", "author_id": "7", "created_at": "2026-0
 def test_a_post_is_read_with_its_author() -> None:
     read = read_page(page(POST, includes={"users": [{"id": "7", "username": "acme"}]}))
     (item,) = read.batch.items
-    assert (item.title, item.summary, item.link) == ("@acme: TGE soon", "TGE soon", "https://x.com/i/status/12")
+    assert (item.title, item.summary, item.link) == ("@acme: TGE soon", "", "https://x.com/i/status/12")
     assert item.published_at == datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
 
 def test_a_post_without_a_known_author_is_read_too() -> None:
     assert [item.title for item in read_page(page(POST)).batch.items] == ["TGE soon"]
+
+
+def test_a_post_too_long_for_a_title_is_kept_whole() -> None:
+    (item,) = read_page(page(POST | {"text": "TGE " * 100})).batch.items
+    assert (len(item.title), item.summary) == (300, ("TGE " * 100).strip())
 
 
 def test_the_token_of_the_next_page_is_found() -> None:
