@@ -228,7 +228,7 @@ def test_ever_new_limits_do_not_pile_up_and_none_is_lost(plugin: LimitsInstrumen
     strategy = FixedWindowRateLimiter(MemoryStorage())
     for number in range(2500):
         # Kinds of their own that share one name: the cardinality of this process's metrics is not the point here.
-        kind = type(RateLimitItemPerHour)(f"Kind{number}", (RateLimitItemPerHour,), {})
+        kind: Any = type(RateLimitItemPerHour)(f"Kind{number}", (RateLimitItemPerHour,), {})  # type: ignore[misc]
         strategy.hit(kind(10_000), "key")
     assert max(len(known) for patch in plugin._patches for known in patch._known) <= 1000
     assert signals.increase(REQUESTS) == 2500
