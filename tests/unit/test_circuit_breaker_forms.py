@@ -90,7 +90,7 @@ async def test_a_decorated_coroutine_function_stays_one_and_is_guarded(breaker: 
 
 async def test_a_coroutine_that_a_plain_call_returns_is_guarded_too(breaker: CircuitBreaker) -> None:
     with pytest.raises(TimeoutError):
-        await breaker.call(time_out)  # type: ignore[func-returns-value]
+        await breaker.call(time_out)
     assert breaker.fail_counter == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar, overload
 
 import pybreaker
 
@@ -23,6 +23,7 @@ from spanguard.error_handling.circuit_breaker.stats import BreakerStats
 from spanguard.error_handling.circuit_breaker.storage import PYBREAKER_STATES, STATES
 from spanguard.telemetry.spans import has_provider
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -191,6 +192,12 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
         Entering raises CircuitBreakerError where the call is refused, leaving where its failure opened the breaker.
         """
         return guarding.Calling(self._core)
+
+    @overload  # type: ignore[override]
+    def __call__(self, function: Callable[P, T], /) -> Callable[P, T]: ...
+
+    @overload
+    def __call__(self, **call_kwargs: Any) -> Callable[[Callable[P, T]], Callable[P, T]]: ...
 
     def __call__(self, *call_args: Any, **call_kwargs: Any) -> Any:
         """Decorate a function, coroutine function, generator function or async generator function.

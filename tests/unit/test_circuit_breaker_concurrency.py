@@ -1,0 +1,332 @@
+"""Threads, tasks and forks: calls run side by side, probes do not exceed their number, late news change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from spanguard import semconv
+from spanguard.error_handling import CircuitBreaker, CircuitBreakerError, CountWindow, FailureRate
+from spanguard.telemetry import COUNTS
+from spanguard.testing import FakeClock
+
+DEADLINE = 30.0
+
+
+@pytest.fixture
+def make(clock: FakeClock) -> Callable[..., CircuitBreaker]:
+    def build(**settings: Any) -> CircuitBreaker:
+        return CircuitBreaker(**{"name": "shared", "clock": clock, "reset_timeout": 10.0, **settings})
+
+    return build
+
+
+@contextmanager
+def running(count: int, work: Callable[[], None]) -> Iterator[None]:
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for thread in threads:
+            thread.join(DEADLINE)
+        assert not any(thread.is_alive() for thread in threads)
+
+
+class Held:
+    """A call that stays under way until it is let go; tells how many are at it."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.under_way = 0
+        self.refused = 0
+        self.released = False
+
+    def __call__(self) -> None:
+        with self.changed:
+            self.under_way += 1
+            self.changed.notify_all()
+            assert self.changed.wait_for(lambda: self.released, DEADLINE)
+
+    def attempt(self, breaker: CircuitBreaker) -> None:
+        try:
+            breaker.call(self)
+        except CircuitBreakerError:
+            with self.changed:
+                self.refused += 1
+                self.changed.notify_all()
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        with self.changed:
+            assert self.changed.wait_for(condition, DEADLINE)
+
+    def release(self) -> None:
+        with self.changed:
+            self.released = True
+            self.changed.notify_all()
+
+
+def fail() -> None:
+    raise TimeoutError
+
+
+def test_calls_run_side_by_side(make: Callable[..., CircuitBreaker]) -> None:
+    breaker, held = make(), Held()
+    with running(8, lambda: held.attempt(breaker)):
+        held.wait_until(lambda: held.under_way == 8)
+        held.release()
+    assert breaker.stats().success == 8
+
+
+@pytest.mark.parametrize("cap", [1, 3])
+def test_64_threads_on_a_half_open_breaker_are_exactly_as_many_probes_as_allowed(
+    make: Callable[..., CircuitBreaker], cap: int
+) -> None:
+    breaker, held = make(half_open_max_calls=cap, success_threshold=cap), Held()
+    breaker.half_open()
+    with running(64, lambda: held.attempt(breaker)):
+        held.wait_until(lambda: held.under_way + held.refused == 64)
+        assert (held.under_way, held.refused) == (cap, 64 - cap)
+        held.release()
+    assert (breaker.current_state, breaker.stats().rejected) == ("closed", 64 - cap)
+
+
+def test_64_threads_on_an_open_breaker_whose_time_has_come_are_one_probe(
+    make: Callable[..., CircuitBreaker], clock: FakeClock
+) -> None:
+    breaker, held = make(), Held()
+    breaker.open()
+    clock.advance(10)
+    with running(64, lambda: held.attempt(breaker)):
+        held.wait_until(lambda: held.under_way + held.refused == 64)
+        assert held.under_way == 1
+        held.release()
+    assert breaker.current_state == "closed"
+
+
+async def test_1000_tasks_on_a_half_open_breaker_are_exactly_as_many_probes_as_allowed(
+    make: Callable[..., CircuitBreaker],
+) -> None:
+    breaker = make(half_open_max_calls=5, success_threshold=5)
+    breaker.half_open()
+    released, settled, under_way, refused = asyncio.Event(), asyncio.Event(), 0, 0
+
+    def note() -> None:
+        if under_way + refused == 1000:
+            settled.set()
+
+    async def probe() -> None:
+        nonlocal under_way
+        under_way += 1
+        note()
+        await released.wait()
+
+    async def attempt() -> None:
+        nonlocal refused
+        try:
+            await breaker.call_async(probe)
+        except CircuitBreakerError:
+            refused += 1
+            note()
+
+    async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
+        for _ in range(1000):
+            group.create_task(attempt())
+        await settled.wait()
+        assert (under_way, refused) == (5, 995)
+        released.set()
+    assert breaker.stats().rejected == 995
+    assert breaker.current_state == "closed"
+
+
+def test_no_call_is_lost_between_threads(make: Callable[..., CircuitBreaker]) -> None:
+    breaker = make(fail_max=None, failure_rate=FailureRate(1.0, minimum_calls=100), window=CountWindow(100))
+
+    def work() -> None:
+        for _ in range(500):
+            breaker.call(int)
+            with pytest.raises(TimeoutError):
+                breaker.call(fail)
+
+    with running(8, work):
+        pass
+    stats = breaker.stats()
+    assert (stats.success, stats.failure, stats.window_calls) == (4000, 4000, 100)
+
+
+# --- late news -----------------------------------------------------------------------------------------------------
+
+
+def test_a_failure_that_began_before_the_breaker_moved_changes_nothing(
+    make: Callable[..., CircuitBreaker],
+) -> None:
+    breaker = make(fail_max=1)
+
+    def fail_late() -> None:
+        breaker.open()
+        breaker.close()
+        fail()
+
+    with pytest.raises(TimeoutError):
+        breaker.call(fail_late)
+    assert (breaker.current_state, breaker.fail_counter, breaker.stats().failure) == ("closed", 0, 1)
+
+
+def test_a_success_that_began_before_the_breaker_opened_does_not_close_it(
+    make: Callable[..., CircuitBreaker],
+) -> None:
+    breaker = make()
+    with breaker.calling():
+        breaker.half_open()
+    assert (breaker.current_state, breaker.success_counter, breaker.stats().success) == ("half-open", 0, 1)
+
+
+def test_a_probe_of_an_earlier_half_open_time_changes_nothing(make: Callable[..., CircuitBreaker]) -> None:
+    breaker = make()
+    breaker.half_open()
+
+    def fail_late() -> None:
+        breaker.open()
+        breaker.half_open()
+        fail()
+
+    with pytest.raises(TimeoutError):
+        breaker.call(fail_late)
+    assert breaker.current_state == "half-open"
+
+
+def test_a_lost_probe_loses_its_slot_when_its_lease_ends(make: Callable[..., CircuitBreaker], clock: FakeClock) -> None:
+    breaker = make(probe_lease=30.0)
+    breaker.half_open()
+    lost = breaker.calling()
+    lost.__enter__()
+    clock.advance(29.9)
+    with pytest.raises(CircuitBreakerError):
+        breaker.call(int)
+    clock.advance(0.1)
+    assert breaker.call(int) == 0
+    assert breaker.current_state == "closed"
+
+
+def test_what_a_lost_probe_reports_after_all_changes_nothing(
+    make: Callable[..., CircuitBreaker], clock: FakeClock
+) -> None:
+    breaker = make(probe_lease=30.0)
+    breaker.half_open()
+
+    def fail_after_the_lease() -> None:
+        clock.advance(30)
+        breaker.call(int)
+        breaker.half_open()
+        fail()
+
+    with pytest.raises(TimeoutError):
+        breaker.call(fail_after_the_lease)
+    assert breaker.current_state == "half-open"
+
+
+def test_a_lost_probe_whose_slot_went_to_another_cannot_open_the_breaker(
+    make: Callable[..., CircuitBreaker], clock: FakeClock
+) -> None:
+    breaker = make(probe_lease=30.0, success_threshold=2)
+    breaker.half_open()
+    lost = breaker.calling()
+    lost.__enter__()
+    clock.advance(30)
+    breaker.call(int)
+    lost.__exit__(TimeoutError, TimeoutError(), None)
+    assert (breaker.current_state, breaker.success_counter) == ("half-open", 1)
+
+
+# --- fork ----------------------------------------------------------------------------------------------------------
+
+
+def in_child(check: Callable[[], bool]) -> bool:
+    """Fork, run `check` in the child, and tell whether it returned true there within a deadline."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(write, b"1" if check() else b"0")
+        finally:
+            os._exit(0)
+    os.close(write)
+    answer = os.read(read, 1)
+    os.close(read)
+    os.waitpid(pid, 0)
+    return answer == b"1"
+
+
+@pytest.mark.parametrize("state", ["closed", "open", "half-open"])
+def test_a_child_has_its_parents_state_though_the_lock_was_held(
+    make: Callable[..., CircuitBreaker], state: str
+) -> None:
+    breaker = make()
+    if state != "closed":
+        breaker.state = state
+    held, forked = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with breaker._core.lock:
+            held.set()
+            forked.wait(DEADLINE)
+
+    def works_on() -> bool:
+        before = breaker.current_state
+        breaker.close()
+        return (before, breaker.call(str, 1), breaker.current_state) == (state, "1", "closed")
+
+    with running(1, hold):
+        held.wait(DEADLINE)
+        child_is_well = in_child(works_on)
+        forked.set()
+    assert child_is_well
+    assert breaker.current_state == state
+
+
+def test_a_child_does_not_wait_for_the_probes_of_its_parents_other_threads(
+    make: Callable[..., CircuitBreaker],
+) -> None:
+    breaker, held = make(), Held()
+    breaker.half_open()
+    with running(1, lambda: held.attempt(breaker)):
+        held.wait_until(lambda: held.under_way == 1)
+        child_may_probe = in_child(lambda: breaker.call(str, 1) == "1")
+        held.release()
+    assert child_may_probe
+
+
+def test_a_probe_that_forks_is_still_one_in_the_child(make: Callable[..., CircuitBreaker]) -> None:
+    breaker = make()
+    breaker.half_open()
+    with breaker.calling():
+        assert in_child(lambda: breaker.stats().probes_under_way == 1)
+
+
+def test_a_child_counts_from_zero(make: Callable[..., CircuitBreaker]) -> None:
+    breaker = make(name="forked")
+    breaker.call(int)
+
+    def counted() -> float:
+        return sum(
+            value
+            for attributes, value in COUNTS.read(semconv.BREAKER_CALLS_METRIC)
+            if attributes[semconv.POLICY_NAME.key] == "forked"
+        )
+
+    def counts_its_own() -> bool:
+        before = counted()
+        breaker.call(int)
+        return (before, counted()) == (0, 1)
+
+    gc.collect()
+    assert in_child(counts_its_own)
+    assert counted() == 1
