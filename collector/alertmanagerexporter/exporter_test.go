@@ -45,8 +45,11 @@ func TestOtherRecordsPassByUncounted(t *testing.T) {
 	if total := sum(sent); total != 1 {
 		t.Errorf("%d records are counted as sent, want the alert alone", total)
 	}
-	if logs.LogRecordCount() != 3 {
-		t.Error("the records of the other exporters were changed")
+	for i, want := range []string{"spanguard.retry.exhausted", "spanguard.alert", ""} {
+		record := logs.ResourceLogs().At(i).ScopeLogs().At(0).LogRecords().At(0)
+		if record.EventName() != want || record.Attributes().Len() == 0 {
+			t.Error("the records of the other exporters were changed")
+		}
 	}
 }
 
@@ -156,6 +159,19 @@ func TestAnOlderRecordNeverUndoesANewerOne(t *testing.T) {
 	}
 }
 
+func TestASenderWhoseClockWasAheadIsHeardAgainOnceItIsCorrected(t *testing.T) {
+	alertmanager := newPeer(t)
+	exporter := startSimple(t, alertmanager.URL)
+	exporter.consume(t, anAlert(stateFiring, at(time.Now().Add(time.Hour))))
+	if sent := alertmanager.next(t); sent[0].EndsAt.After(time.Now().Add(4 * time.Minute)) {
+		t.Errorf("the alert would outlive its process until %s", sent[0].EndsAt)
+	}
+	exporter.consume(t, anAlert(stateResolved))
+	if sent := alertmanager.next(t); sent[0].EndsAt.After(time.Now()) {
+		t.Errorf("sent %+v", sent)
+	}
+}
+
 func TestTheLastWordOfABatchCounts(t *testing.T) {
 	alertmanager := newPeer(t)
 	logs := anAlert(stateResolved)
@@ -193,6 +209,41 @@ func TestARefusedAlertCostsItselfAlone(t *testing.T) {
 	}
 	if count := exporter.dropped(t, "refused"); count != 1 {
 		t.Errorf("%d alerts counted as refused", count)
+	}
+}
+
+func TestABatchOfWhichOneIsRefusedIsTriedAgainWhenAlertmanagerFails(t *testing.T) {
+	alertmanager := newPeer(t)
+	alertmanager.answerWith(http.StatusBadRequest, http.StatusServiceUnavailable, http.StatusOK)
+	logs := anAlert(stateFiring, with("spanguard.alert.label.policy", "first"))
+	addAlert(logs, stateFiring, with("spanguard.alert.label.policy", "last"))
+	exporter := startSimple(t, alertmanager.URL)
+	exporter.consume(t, logs)
+	for i, want := range []int{2, 1, 2} {
+		if sent := alertmanager.next(t); len(sent) != want {
+			t.Errorf("attempt %d sent %d alerts, want %d", i+1, len(sent), want)
+		}
+	}
+	if count := exporter.dropped(t, "refused"); count != 0 {
+		t.Errorf("%d alerts counted as refused", count)
+	}
+}
+
+func TestWhatGotThroughBesideARefusedAlertIsNotUndoneEither(t *testing.T) {
+	alertmanager := newPeer(t)
+	alertmanager.answerWith(http.StatusBadRequest, http.StatusOK, http.StatusBadRequest, http.StatusOK)
+	logs := anAlert(stateResolved)
+	addAlert(logs, stateFiring, with("spanguard.alert.label.policy", "poison"))
+	exporter := startSimple(t, alertmanager.URL)
+	if err := exporter.ConsumeLogs(context.Background(), logs); err == nil {
+		t.Fatal("the loss is not reported")
+	}
+	for range 3 {
+		alertmanager.next(t)
+	}
+	exporter.consume(t, anAlert(stateFiring, at(time.Now().Add(-30*time.Second))))
+	if len(alertmanager.requests) != 0 {
+		t.Error("a late firing record undid the resolved one")
 	}
 }
 
@@ -263,5 +314,19 @@ func TestManyRecordsAtOnceAreRaceFree(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestWhatIsNoLongerUpIsForgotten(t *testing.T) {
+	moment := now
+	exporter, err := newAlertExporter(&Config{}, componenttest.NewNopTelemetrySettings(), func() time.Time { return moment })
+	if err != nil {
+		t.Fatal(err)
+	}
+	exporter.remember([]alert{convert(t, stateFiring)})
+	moment = moment.Add(5 * time.Minute)
+	exporter.remember([]alert{convert(t, stateFiring, with("spanguard.alert.label.policy", "other"))})
+	if held := len(exporter.delivered); held != 1 {
+		t.Errorf("%d alerts are remembered, want the latest alone", held)
 	}
 }

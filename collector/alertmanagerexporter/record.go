@@ -66,7 +66,8 @@ func alertFromRecord(resource pcommon.Resource, record plog.LogRecord, traceURL 
 	if state != stateFiring && state != stateResolved {
 		return alert{}, fmt.Errorf("the attribute %s is neither %s nor %s", attrState, stateFiring, stateResolved)
 	}
-	said := timeOf(record, now)
+	// A sender whose clock runs ahead would otherwise resolve in the future only, and outshout itself once it is corrected.
+	said := earlier(timeOf(record, now), now)
 	result := alert{
 		Labels:      labels(resource, attributes),
 		Annotations: annotations(record, traceURL),
@@ -76,8 +77,7 @@ func alertFromRecord(resource pcommon.Resource, record plog.LogRecord, traceURL 
 	}
 	result.EndsAt = result.staleAfter
 	if !result.firing {
-		// A sender whose clock runs ahead would otherwise resolve in the future only.
-		result.EndsAt = earlier(said, now)
+		result.EndsAt = said
 	}
 	// Alertmanager refuses an alert that ends before it starts.
 	result.StartsAt = earlier(startsAt(attributes, said), result.EndsAt)
