@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -47,29 +48,28 @@ def guards() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
+def postgresql_server() -> Iterator[URL]:
     """A PostgreSQL server of its own, on a free port of loopback."""
     if not (shutil.which("initdb") and shutil.which("pg_ctl")):
         pytest.skip("PostgreSQL's initdb and pg_ctl are not on PATH")
-    folder = tmp_path_factory.mktemp("postgresql")
-    become: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        become = ["runuser", "-u", "postgres", "--"]
-        shutil.chown(folder, "postgres")
-        for parent in folder.parents[:2]:
-            parent.chmod(0o711)
-    data, port = folder / "data", _free_port()
+    # Not below pytest's own directory: that is closed to the other user as whom the server may have to run.
+    with tempfile.TemporaryDirectory(prefix="postgresql-") as folder:
+        become: list[str] = []
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            become = ["runuser", "-u", "postgres", "--"]
+            shutil.chown(folder, "postgres")
 
-    def run(*command: str) -> None:
-        subprocess.run([*become, *command], check=True, capture_output=True, cwd=folder, timeout=60)
+        def run(*command: str) -> None:
+            subprocess.run([*become, *command], check=True, capture_output=True, cwd=folder, timeout=60)
 
-    run("initdb", "-D", str(data), "-U", "tge", "--auth=trust", "-E", "UTF8", "--no-sync")
-    options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
-    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
-    try:
-        yield make_url(f"postgresql+psycopg://tge@127.0.0.1:{port}/postgres")
-    finally:
-        run("pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop")
+        port = _free_port()
+        run("initdb", "-D", f"{folder}/data", "-U", "tge", "--auth=trust", "-E", "UTF8", "--no-sync")
+        options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
+        run("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", options, "start")
+        try:
+            yield make_url(f"postgresql+psycopg://tge@127.0.0.1:{port}/postgres")
+        finally:
+            run("pg_ctl", "-D", f"{folder}/data", "-w", "-m", "immediate", "stop")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
