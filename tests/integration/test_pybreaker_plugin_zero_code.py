@@ -1,0 +1,118 @@
+"""`opentelemetry-instrument python app.py`: not one changed line, and the signals arrive over OTLP."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spanguard import semconv
+from spanguard.testing import OtlpReceiver
+
+APP = """
+import pybreaker
+from opentelemetry import trace
+
+breaker = pybreaker.CircuitBreaker(fail_max=2, reset_timeout=3600, name="payments")
+
+@breaker
+def pay():
+    raise TimeoutError("card 4111")
+
+def main():
+    assert breaker.call(int) == 0
+    with trace.get_tracer("app").start_as_current_span("request"):
+        for _ in range(4):
+            try:
+                pay()
+            except (TimeoutError, pybreaker.CircuitBreakerError) as error:
+                print(type(error).__name__, breaker.current_state)
+
+main()
+"""
+
+LIMITS_APP = """
+import sys
+import limits, limits.storage, limits.strategies
+
+limiter = limits.strategies.FixedWindowRateLimiter(limits.storage.MemoryStorage())
+print(limiter.hit(limits.parse("5/minute"), "someone"))
+print("spanguard.instrumentation.pybreaker.patches" in sys.modules)
+"""
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path, otlp_receiver: OtlpReceiver) -> Run:
+    def run_app(source: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        app = tmp_path / "app.py"
+        app.write_text(source)
+        command = [str(Path(sys.executable).with_name("opentelemetry-instrument")), sys.executable, str(app)]
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "OTEL_METRICS_EXPORTER": "otlp",
+            "OTEL_LOGS_EXPORTER": "otlp",
+            "OTEL_SERVICE_NAME": "shop",
+        }
+        return subprocess.run(
+            command,
+            env={**os.environ, **settings, **environment},
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+
+    return run_app
+
+
+def test_an_unchanged_app_sends_the_registrys_signals(run: Run, otlp_receiver: OtlpReceiver) -> None:
+    result = run(APP)
+    assert result.stdout.split("\n")[:4] == [
+        "TimeoutError closed",
+        "CircuitBreakerError open",
+        "CircuitBreakerError open",
+        "CircuitBreakerError open",
+    ], result.stderr
+    signals = otlp_receiver.signals
+    calls: dict[Any, float] = {
+        point.attributes[semconv.BREAKER_OUTCOME.key]: point.value
+        for point in signals.points(semconv.BREAKER_CALLS_METRIC.name)
+    }
+    assert calls == {"success": 1, "failure": 2, "rejected": 2}
+    (event,) = signals.events(semconv.BREAKER_STATE_CHANGE_EVENT.name)
+    (request,) = signals.spans("request")
+    assert (event.attributes[semconv.BREAKER_REASON.key], event.trace_id) == ("consecutive_failures", request.trace_id)
+    assert [span.parent_id for span in signals.spans("call payments")] == [request.span_id] * 4
+    assert signals.value(semconv.BREAKER_STATUS_METRIC.name, {semconv.BREAKER_STATE.key: "open"}) == 1
+    assert event.resource["service.name"] == "shop"
+    assert "4111" not in repr([signals.spans(), signals.events(), signals.points()])
+
+
+def make_old(site: Path) -> None:
+    metadata = site / "pybreaker-0.1.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: pybreaker\nVersion: 0.1\n")
+
+
+def make_absent(site: Path) -> None:
+    site.mkdir()
+    (site / "pybreaker.py").write_text("raise ModuleNotFoundError(\"No module named 'pybreaker'\", name='pybreaker')\n")
+
+
+@pytest.mark.parametrize("prepare", [make_old, make_absent])
+def test_a_library_that_is_absent_or_too_old_is_skipped_alone(
+    run: Run, tmp_path: Path, otlp_receiver: OtlpReceiver, prepare: Callable[[Path], None]
+) -> None:
+    prepare(tmp_path / "site")
+    result = run(LIMITS_APP, PYTHONPATH=str(tmp_path / "site"))
+    assert result.stdout == "True\nFalse\n", result.stderr
+    assert otlp_receiver.signals.value(semconv.LIMITER_REQUESTS_METRIC.name) == 1
