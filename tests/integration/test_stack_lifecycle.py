@@ -13,12 +13,15 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from spanguard.errors import ConfigurationError, ResourceUnavailableError
 from spanguard.stack import Stack, StackSettings
+from spanguard.stack import stack as stack_module
+from spanguard.stack.processes import ProcessRecord, start
 
 pytestmark = [pytest.mark.go, pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed")]
 
@@ -243,6 +246,38 @@ def test_ctrl_c_during_up_stops_what_was_started(make_stack: MakeStack, progress
 
     assert servers_under(tmp_path) == []
     assert stack.status().servers == ()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_right_after_a_server_was_born_leaves_none(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    def start_and_interrupt(*arguments: Any, **options: Any) -> ProcessRecord:
+        record = start(*arguments, **options)
+        signal.raise_signal(number)
+        return record
+
+    def leave(*_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(stack_module, "start", start_and_interrupt)
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            stack.up()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert servers_under(tmp_path) == []
+    assert stack.status().servers == ()
+
+
+def test_up_in_another_thread_than_the_main_one_works_too(stack: Stack) -> None:
+    thread = threading.Thread(target=stack.up)
+    thread.start()
+    thread.join()
+
+    assert stack.status().healthy
 
 
 def test_a_progress_callback_that_fails_keeps_no_server_alive(make_stack: MakeStack, tmp_path: Path) -> None:

@@ -152,19 +152,25 @@ def test_the_command_interrupted_while_it_starts_the_servers_leaves_none(
     stack: Stack, tmp_path: Path, number: signal.Signals
 ) -> None:
     command = [sys.executable, "-c", "import spanguard.cli; spanguard.cli.main()", "stack", "up", "--free-ports"]
-    seen: dict[str, int] = {}
 
     with subprocess.Popen([*command, f"--data-dir={tmp_path}"], stderr=subprocess.PIPE, text=True) as starting:
         second = Stack(StackSettings.load(data_dir=tmp_path))
-        seen = awaited(lambda: {server.name: server.pid for server in second.status().servers})
+        awaited(lambda: second.status().servers)
         starting.send_signal(number)
         assert starting.stderr is not None
         said = starting.stderr.read()
 
     assert starting.returncode != 0
     assert "Traceback" not in said
-    assert [pid for pid in seen.values() if psutil.pid_exists(pid) and not _is_defunct(pid)] == []
     assert second.status().servers == ()
+    assert [process for process in psutil.process_iter() if _works_in(process, tmp_path)] == []
+
+
+def _works_in(process: psutil.Process, directory: Path) -> bool:
+    try:
+        return Path(process.cwd()).is_relative_to(directory) and not _is_defunct(process.pid)
+    except psutil.Error:
+        return False
 
 
 def _is_defunct(pid: int) -> bool:

@@ -13,6 +13,7 @@ from spanguard.errors import ConfigurationError, ResourceUnavailableError
 from spanguard.stack.build import Builder
 from spanguard.stack.health import is_healthy
 from spanguard.stack.images import find_docker, image_name, make_image
+from spanguard.stack.interrupts import interrupts_deferred
 from spanguard.stack.logs import last_lines, read_logs
 from spanguard.stack.manifest import ServerSpec, read_manifest, stack_files
 from spanguard.stack.ports import LOOPBACK, choose_ports
@@ -144,9 +145,11 @@ class Stack:
             run = RunRecord(self._clock.time(), ports)
             try:
                 for name, spec in self._manifest.servers.items():
-                    server = self._start(name, spec, built[spec.build] / spec.binary, ports)
-                    run = replace(run, servers=(*run.servers, server))
-                    self._state.write(run)
+                    # Between its start and its record a server is in nobody's hands.
+                    with interrupts_deferred():
+                        server = self._start(name, spec, built[spec.build] / spec.binary, ports)
+                        run = replace(run, servers=(*run.servers, server))
+                        self._state.write(run)
                 self._await_all(run)
             except BaseException:
                 self._stop(run)
