@@ -221,3 +221,60 @@ def test_an_exit_with_a_dead_collector_keeps_to_its_budget(run: Run) -> None:
         OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
     )
     assert result.stdout == "False\n", result.stderr
+
+
+@pytest.mark.parametrize("endpoint", ["collector:4318", "ftp://collector:4318", "http://", "http://collector:port"])
+def test_an_address_that_is_no_url_is_refused_at_start(run: Run, endpoint: str) -> None:
+    result = run(
+        """
+        try:
+            telemetry.setup(service_name="shop")
+        except ValueError as error:
+            print(error)
+        """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
+    )
+    assert result.stdout == (
+        f"OTEL_EXPORTER_OTLP_ENDPOINT is {endpoint!r}; it must be a URL such as http://localhost:4318, http or https.\n"
+    ), result.stderr
+
+
+def test_a_refused_address_does_not_tell_its_password(run: Run) -> None:
+    result = run(
+        """
+        try:
+            telemetry.setup(service_name="shop")
+        except ValueError as error:
+            print(error)
+        """,
+        OTEL_EXPORTER_OTLP_ENDPOINT="ftp://user:secret@collector/?token=secret",
+    )
+    assert "'ftp://collector/'" in result.stdout
+    assert "secret" not in result.stdout + result.stderr
+
+
+def test_a_collector_that_does_not_answer_is_told_once(run: Run) -> None:
+    result = run(
+        """
+        import logging, threading
+        logging.basicConfig(format="%(name)s %(message)s")
+        t = telemetry.setup(service_name="shop")
+        [thread.join() for thread in threading.enumerate() if thread.name == "spanguard-endpoints"]
+        for _ in range(3):
+            start_guard_span("p", count).end("success")
+            t.force_flush(timeout=1.0)
+        os._exit(0)
+        """,
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+        OTEL_METRICS_EXPORTER="none",
+        OTEL_LOGS_EXPORTER="none",
+    )
+    ours = [line for line in result.stderr.splitlines() if line.startswith("spanguard ")]
+    theirs = [line for line in result.stderr.splitlines() if line.startswith("opentelemetry.exporter")]
+    (line,) = ours
+    assert line == (
+        "spanguard no collector answers at http://127.0.0.1:9 (OTEL_EXPORTER_OTLP_ENDPOINT): Connection refused. The "
+        "application runs on; what cannot be exported in time is lost. Start one with `spanguard stack up`, or point "
+        "OTEL_EXPORTER_OTLP_ENDPOINT at yours."
+    )
+    assert len(theirs) == 1

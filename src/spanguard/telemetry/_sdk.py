@@ -36,6 +36,7 @@ Provider = TracerProvider | MeterProvider | LoggerProvider
 
 SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
 
+_OTLP_HTTP = "otlp_proto_http"
 _EXPORTERS = {"traces": "OTEL_TRACES_EXPORTER", "metrics": "OTEL_METRICS_EXPORTER", "logs": "OTEL_LOGS_EXPORTER"}
 _PROTOCOLS = {
     "traces": OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
@@ -83,6 +84,13 @@ def build_providers(signals: list[Signal], attributes: Mapping[str, str]) -> Non
         configuration._init_logging(log_exporters, resource, setup_logging_handler=False)  # noqa: SLF001
 
 
+def signals_over_http(signals: list[Signal]) -> list[Signal]:
+    """Return the signals that the environment sends over OTLP http/protobuf."""
+    if os.environ.get(OTEL_CONFIG_FILE):
+        return []
+    return [signal for signal in signals if _OTLP_HTTP in _exporter_names(signal)]
+
+
 def forget_parent_metrics(provider: MeterProvider) -> None:
     """Give a forked child empty metric storages and fresh locks; the SDK repairs only its processors and resource.
 
@@ -108,7 +116,7 @@ def _exporter_names(signal: Signal) -> list[str]:
         return []
     protocol_is_set = os.environ.get(_PROTOCOLS[signal]) or os.environ.get(OTEL_EXPORTER_OTLP_PROTOCOL)
     # The SDK's default protocol is gRPC; http/protobuf needs no native library and survives a fork.
-    default = "otlp" if protocol_is_set else "otlp_proto_http"
+    default = "otlp" if protocol_is_set else _OTLP_HTTP
     chosen = [name.strip() for name in (names or "otlp").split(",")]
     return [
         configuration._get_exporter_entry_point(default if name == "otlp" else name, signal)  # noqa: SLF001

@@ -15,6 +15,7 @@ from spanguard import semconv
 from spanguard.clock import SYSTEM_CLOCK
 from spanguard.errors import ConfigurationError
 from spanguard.telemetry import _sdk
+from spanguard.telemetry.endpoints import calm_exporters, http_endpoints, refuse_wrong_endpoints, warn_if_unreachable
 from spanguard.telemetry.internal import safely
 
 FLUSH_TIMEOUT: Final = 5.0
@@ -97,7 +98,8 @@ def setup(
         resource_attributes: further resource attributes.
 
     Raises:
-        ConfigurationError: the environment names an exporter, a protocol or a file that cannot be had.
+        ConfigurationError: the environment names an exporter, a protocol or a file that cannot be had, or an address
+            that is no URL. A collector that does not answer is no error: it is logged once, and the application runs on.
     """
     global _telemetry  # noqa: PLW0603 - a documented singleton: a process has one set of providers
     with _lock:
@@ -111,13 +113,17 @@ def setup(
             semconv.DEPLOYMENT_ENVIRONMENT: environment,
         }
         try:
+            endpoints = http_endpoints(_sdk.signals_over_http(missing))
+            refuse_wrong_endpoints(endpoints)
             _sdk.build_providers(missing, _without_what_the_environment_says(arguments))
-        except (RuntimeError, ValueError, OSError) as error:
+        except (RuntimeError, OSError) as error:
             raise ConfigurationError(
                 f"OpenTelemetry could not be set up from the OTEL_* variables: {error}. "
                 "Check OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER, OTEL_LOGS_EXPORTER (otlp, console, none), "
                 "OTEL_EXPORTER_OTLP_PROTOCOL (http/protobuf) and OTEL_CONFIG_FILE."
             ) from error
+        calm_exporters()
+        warn_if_unreachable(endpoints)
         _telemetry = Telemetry(tuple(missing))
         return _telemetry
 

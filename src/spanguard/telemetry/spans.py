@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Final, Self
 
@@ -75,10 +76,14 @@ class GuardSpan:
 
     def __exit__(self, *_: object) -> None:
         """Make the former span current again; `end` ends this one."""
-        if self._attached is not None and self._marker is not None:
-            _current.reset(self._marker)
-            otel_context.detach(self._attached)
-            self._attached = self._marker = None
+        attached, marker = self._attached, self._marker
+        if attached is None or marker is None:
+            return
+        self._attached = self._marker = None
+        # A block may be left in another context than it was entered in; that one has nothing to make current again.
+        with suppress(ValueError):
+            _current.reset(marker)
+            otel_context.detach(attached)
 
     def set(self, attribute: semconv.Attribute, value: str | float | bool) -> None:
         """Write a registered attribute."""
