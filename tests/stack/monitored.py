@@ -16,8 +16,12 @@ import httpx
 TWITTER = "/2/tweets/search/recent"
 FEEDS = ("/feeds/rss", "/feeds/atom")
 
+SERVICE = "tge_monitor_under_test"
+"""Its own name in the servers, which other tests send to as well."""
+
 # The intervals make the limiter of the Twitter API (5/s in the demo profile) the bottleneck, so that requests wait for it.
 SETTINGS = {
+    "OTEL_SERVICE_NAME": SERVICE,
     "TGE_PROFILE": "demo",
     "TGE_ENVIRONMENT": "testing",
     "TGE_TWITTER_INTERVAL": "0.15",

@@ -10,13 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
-from monitored import FEEDS, TWITTER, Monitored, monitored
+from monitored import FEEDS, SERVICE, TWITTER, Monitored, monitored
 from panels import empty_panels
 from servers import Servers, awaited
 
 DASHBOARDS = Path(__file__).parents[2] / "grafana" / "json"
 STATE_CHANGE = "spanguard.circuit_breaker.state_change"
-APP = 'service_name="tge_monitor"'
+APP = f'service_name="{SERVICE}"'
+LOGGED = f'"service.name":="{SERVICE}"'
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -87,7 +88,7 @@ def test_the_event_of_the_storm_says_why_the_breaker_opened(storm: Outage) -> No
     assert storm.opened["spanguard.circuit_breaker.threshold"] == "5"
     assert storm.opened["spanguard.circuit_breaker.retry_after"] == "4"
     assert storm.opened["error.type"] == "tge_monitor.fetching.ServerFaultError"
-    assert storm.opened["service.name"] == "tge_monitor"
+    assert storm.opened["service.name"] == SERVICE
 
 
 def test_the_event_of_the_slowness_names_the_timeout(slowness: Outage) -> None:
@@ -136,7 +137,7 @@ def test_the_alert_leads_to_the_trace_of_the_call_that_opened_the_breaker(
 def test_both_alerts_of_the_storm_bear_the_same_names(storm: Outage) -> None:
     application, rule = storm.application_alert["labels"], storm.rule_alert["labels"]
     assert application["severity"] == rule["severity"] == "critical"
-    assert application["service_name"] == rule["service_name"] == "tge_monitor"
+    assert application["service_name"] == rule["service_name"] == SERVICE
     assert application["deployment_environment"] == rule["deployment_environment"] == "testing"
     assert application["spanguard_policy_name"] == rule["spanguard_policy_name"] == "twitter_api"
 
@@ -182,7 +183,7 @@ def test_every_refused_api_request_is_one_rejected_permit(
 
 
 def test_a_rejection_is_an_event_without_the_key(servers: Servers, overrun: dict[int, int]) -> None:
-    query = 'event_name:="spanguard.rate_limiting.rejected" AND "spanguard.policy.name":="api_endpoints"'
+    query = f'event_name:="spanguard.rate_limiting.rejected" AND {LOGGED} AND "spanguard.policy.name":="api_endpoints"'
     records = awaited(lambda: servers.logsql(query))
     assert records[0]["spanguard.rate_limiting.result"] == "rejected"
     assert float(records[0]["spanguard.rate_limiting.retry_after"]) > 0
@@ -195,7 +196,9 @@ def test_the_alert_of_the_overrun_clears_when_the_storm_of_requests_is_over(
 
 
 def test_the_wait_for_a_permit_is_in_the_histogram_with_its_trace(servers: Servers, storm: Outage) -> None:
-    exemplar = awaited(lambda: servers.exemplars("spanguard_rate_limiting_request_time_in_queue_seconds_bucket"))[0]
+    exemplar = awaited(
+        lambda: servers.exemplars(f"spanguard_rate_limiting_request_time_in_queue_seconds_bucket{{{APP}}}")
+    )[0]
     assert awaited(lambda: servers.trace(exemplar["labels"]["trace_id"]))
 
 
@@ -217,7 +220,7 @@ def _outage(app: Monitored, servers: Servers, policy: str) -> Outage:
 
 def _transition(servers: Servers, policy: str, to: str) -> dict[str, str] | None:
     records = servers.logsql(
-        f'event_name:="{STATE_CHANGE}" AND "spanguard.policy.name":="{policy}" '
+        f'event_name:="{STATE_CHANGE}" AND {LOGGED} AND "spanguard.policy.name":="{policy}" '
         f'AND "spanguard.circuit_breaker.transition.to":="{to}" | sort by (_time) | limit 1'
     )
     return records[0] if records else None
@@ -230,7 +233,8 @@ def _whole_trace(servers: Servers, trace_id: str) -> list[dict[str, Any]] | None
 
 def _firing(servers: Servers, name: str, policy: str) -> dict[str, Any] | None:
     for alert in servers.alerts(name):
-        if alert["labels"].get("spanguard_policy_name") == policy:
+        labels = alert["labels"]
+        if (labels["service_name"], labels.get("spanguard_policy_name")) == (SERVICE, policy):
             return alert
     return None
 
