@@ -41,13 +41,25 @@ class TokenBuckets:
         held: keys that are not to be dropped.
     """
 
-    __slots__ = ("_full_at", "_held", "_oldest", "burst", "capacity", "per_second", "per_tick", "rate", "unit")
+    __slots__ = (
+        "_full_at",
+        "_held",
+        "_oldest",
+        "_seconds",
+        "burst",
+        "capacity",
+        "per_second",
+        "per_tick",
+        "rate",
+        "unit",
+    )
 
     def __init__(self, rate: Fraction, burst: int, held: Container[str] = ()) -> None:
         self.rate = rate
         self.burst = burst
         self.per_tick = rate.numerator
         self.per_second = rate.numerator * int(TICKS_PER_SECOND)
+        self._seconds = 1 / self.per_second
         self.unit = rate.denominator * int(TICKS_PER_SECOND)
         self.capacity = burst * self.unit
         self._full_at: dict[str, int] = {}
@@ -79,9 +91,7 @@ class TokenBuckets:
         if found is None:
             self._make_room(key, now)
         self._full_at[key] = after
-        return _new_status(
-            RateLimitStatus, (True, -over // self.unit, 0.0, (after - now) / self.per_second, self.burst)
-        )
+        return _new_status(RateLimitStatus, (True, -over // self.unit, 0.0, (after - now) * self._seconds, self.burst))
 
     def peek(self, key: str, tokens: int, now: int) -> RateLimitStatus:
         """Say what `take` would, and take nothing."""

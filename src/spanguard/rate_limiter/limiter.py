@@ -11,7 +11,7 @@ import time
 import weakref
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from spanguard import semconv
 from spanguard.clock import SYSTEM_CLOCK, Clock
@@ -22,6 +22,8 @@ from spanguard.rate_limiter.decorating import F, limited
 from spanguard.rate_limiter.errors import BlockingWaitError, RateLimitExceededError
 from spanguard.rate_limiter.status import RateLimitStatus
 from spanguard.rate_limiter.waiting import AsyncWaiter, Line, Waiter
+
+W = TypeVar("W", bound=Waiter)
 
 STRATEGY: Final = "token_bucket"
 _LONGEST_SLEEP: Final = 86_400.0  # what every platform's sleep can take; who wakes early looks and sleeps on
@@ -89,6 +91,7 @@ class TokenBucketLimiter:
         self._burst = burst
         self._clock = clock
         self._monotonic = clock.monotonic
+        self._take = self._buckets.take
         self._per_tick = self._buckets.per_tick
         self._lock = threading.Lock()
         # Who gives up may do so in the middle of a garbage collection, while this very thread holds the lock.
@@ -140,13 +143,23 @@ class TokenBucketLimiter:
             ConfigurationError: more tokens than `burst` were asked for, or fewer than one, or a timeout makes no sense.
             BlockingWaitError: `wait` in a thread that runs an event loop; await `acquire_async` there.
         """
+        # The way that most calls go, written out; whatever is not plain begins again below.
+        if not wait and timeout is None and tokens.__class__ is int and 0 < tokens <= self._burst:
+            with self._lock:
+                if not self._lines and not self._leaving:
+                    status = self._take(key, tokens, int(self._monotonic() * TICKS_PER_SECOND) * self._per_tick)
+                    if status.allowed:
+                        self._acquired.value += 1
+                        return status
         if wait and asyncio._get_running_loop() is not None:  # noqa: SLF001 - the public getter raises, at a microsecond each
             raise BlockingWaitError(
                 f"limiter {self._name!r}: acquire(wait=True) would block the event loop of this thread; "
                 "use `await acquire_async(wait=True)`"
             )
         decided = self._enter(tokens, key, wait, timeout, Waiter)
-        return decided if isinstance(decided, RateLimitStatus) else self._wait(decided)
+        if isinstance(decided, Waiter):
+            return self._wait(decided)
+        return decided
 
     async def acquire_async(
         self,
@@ -157,8 +170,12 @@ class TokenBucketLimiter:
         key: str = "",
     ) -> RateLimitStatus:
         """Ask for permits, as `acquire` does; a wait suspends only this task. A cancelled wait uses no permit."""
+        if not wait:
+            return self.acquire(tokens, timeout=timeout, key=key)
         decided = self._enter(tokens, key, wait, timeout, AsyncWaiter)
-        return await self._wait_async(decided) if isinstance(decided, AsyncWaiter) else cast(RateLimitStatus, decided)
+        if isinstance(decided, AsyncWaiter):
+            return await self._wait_async(decided)
+        return decided
 
     def __call__(self, function: F) -> F:
         """Decorate a function, sync or async: each call takes one permit, or is not run.
@@ -189,17 +206,12 @@ class TokenBucketLimiter:
         if not status.allowed:
             raise RateLimitExceededError(self._name, status)
 
-    def _enter(
-        self, tokens: int, key: str, wait: bool, timeout: float | None, kind: type[Waiter]
-    ) -> RateLimitStatus | Waiter:
+    def _enter(self, tokens: int, key: str, wait: bool, timeout: float | None, kind: type[W]) -> RateLimitStatus | W:
         if tokens.__class__ is not int or not 1 <= tokens <= self._burst or timeout is not None:
             self._check(tokens, wait, timeout)
         with self._lock:
-            now = int(self._monotonic() * TICKS_PER_SECOND) * self._per_tick
-            if self._lines or self._leaving:
-                status = self._take_in_line(key, tokens, now)
-            else:
-                status = self._buckets.take(key, tokens, now)
+            now = self._now()
+            status = self._take_in_line(key, tokens, now)
             if status.allowed:
                 self._acquired.value += 1
                 return status
