@@ -51,8 +51,9 @@ def share(metric: semconv.Metric, part: str, *whole: str, by: str = "") -> str:
 def added(selector: str) -> str:
     """Return the PromQL for what was added in the interval, with the first count of a new series.
 
-    `increase` does not see a counter's birth at 1, which would hide the only transition of an hour. A plain difference
-    is right here because a restart or a fork starts new series, under its own `service_instance_id`.
+    A Prometheus that does not ingest start times has an `increase` that is blind to a counter's birth at 1: it would hide
+    the only transition of an hour. A plain difference is right because a restart or a fork starts new series, under its
+    own `service_instance_id`.
     """
     return f"{selector} - ({selector} offset $__rate_interval or 0 * {selector})"
 
