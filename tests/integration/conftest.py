@@ -47,29 +47,48 @@ def guards() -> Iterator[None]:
     rate_limit_manager.reset()
 
 
+class PostgresServer:
+    """A PostgreSQL server of its own, on a free port of loopback; it can be stopped and started like any other.
+
+    Attributes:
+        url: its maintenance database.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._become: list[str] = []
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            self._become = ["runuser", "-u", "postgres", "--"]
+            shutil.chown(folder, "postgres")
+        port = _free_port()
+        self._options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
+        self.url = make_url(f"postgresql+psycopg://tge@127.0.0.1:{port}/postgres")
+        self._run("initdb", "-U", "tge", "--auth=trust", "-E", "UTF8", "--no-sync")
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        self._run("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", self._options, "start")
+
+    def stop(self) -> None:
+        """Stop at once, with every connection."""
+        self._run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._become, program, "-D", str(self._folder / "data"), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self._folder, timeout=60)
+
+
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[URL]:
-    """A PostgreSQL server of its own, on a free port of loopback."""
+def postgresql_server() -> Iterator[PostgresServer]:
+    """A running PostgreSQL server; whoever stops it starts it again."""
     if not (shutil.which("initdb") and shutil.which("pg_ctl")):
         pytest.skip("PostgreSQL's initdb and pg_ctl are not on PATH")
     # Not below pytest's own directory: that is closed to the other user as whom the server may have to run.
     with tempfile.TemporaryDirectory(prefix="postgresql-") as folder:
-        become: list[str] = []
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-            become = ["runuser", "-u", "postgres", "--"]
-            shutil.chown(folder, "postgres")
-
-        def run(*command: str) -> None:
-            subprocess.run([*become, *command], check=True, capture_output=True, cwd=folder, timeout=60)
-
-        port = _free_port()
-        run("initdb", "-D", f"{folder}/data", "-U", "tge", "--auth=trust", "-E", "UTF8", "--no-sync")
-        options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
-        run("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", options, "start")
-        try:
-            yield make_url(f"postgresql+psycopg://tge@127.0.0.1:{port}/postgres")
-        finally:
-            run("pg_ctl", "-D", f"{folder}/data", "-w", "-m", "immediate", "stop")
+        server = PostgresServer(Path(folder))
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -77,13 +96,13 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
     """An empty database, of each kind that the application can use."""
     if request.param == "sqlite":
         return make_url(f"sqlite:///{tmp_path / 'tge.db'}")
-    server: URL = request.getfixturevalue("postgresql_server")
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    server: PostgresServer = request.getfixturevalue("postgresql_server")
+    engine = create_engine(server.url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text("DROP DATABASE IF EXISTS tge WITH (FORCE)"))
         connection.execute(text("CREATE DATABASE tge"))
     engine.dispose()
-    return server.set(database="tge")
+    return server.url.set(database="tge")
 
 
 @pytest.fixture

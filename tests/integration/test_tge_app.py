@@ -13,10 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import pytest
+from sqlalchemy.engine import URL
 
 from spanguard import semconv
 from spanguard.testing import OtlpReceiver
@@ -24,6 +25,13 @@ from tge_monitor.other_ends import Fault, FaultKind, OtherEnds
 from tge_monitor.other_ends.content import TWITTER_PATH
 
 DEADLINE = 30.0
+
+
+class Server(Protocol):
+    """A server that can be stopped and started."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
 
 
 class App:
@@ -277,6 +285,28 @@ def test_the_database_away_is_503_and_not_ready(start: Start, tmp_path: Path) ->
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
     assert app.get("/status").json()["announcements"] is None
     assert app.end() == 0
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_an_outage_of_the_database_is_survived_and_nothing_is_lost(
+    start: Start, other_ends: OtherEnds, database: URL, postgresql_server: Server
+) -> None:
+    app = start(TGE_DATABASE_URL=database.render_as_string(hide_password=False))
+    app.wait_for(lambda s: s["announcements"] == {"stored": 7, "unmailed": 0}, "all are mailed")
+    postgresql_server.stop()
+    try:
+        other_ends.http.content.add_post("A TGE in the dark")
+        app.wait_for(lambda s: breaker(s, "database")["state"] == "open", "the breaker opens")
+        assert app.get("/readyz").status_code == 503
+        assert app.get("/livez").status_code == 200
+    finally:
+        postgresql_server.start()
+    app.wait_for(lambda s: s["announcements"] == {"stored": 8, "unmailed": 0}, "the new one is stored and mailed")
+    app.wait_for(lambda s: breaker(s, "database")["state"] == "closed", "the breaker closes")
+    assert app.get("/readyz").status_code == 200
+    assert app.end() == 0
+    text = "".join(mail.text for mail in other_ends.mailbox.mails())
+    assert (text.count("A TGE in the dark"), text.count("Acme Protocol confirms")) == (1, 1)
 
 
 def run_to_end(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
