@@ -8,6 +8,7 @@ import gc
 import pickle
 import weakref
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pybreaker
@@ -364,6 +365,43 @@ def test_a_storage_that_raises_leaves_the_breaker_to_itself(make: Callable[..., 
     assert breaker.current_state == "open"
 
 
+@pytest.mark.parametrize(("opened_ago", "retry_after"), [(6, 4.0), (3600, 0.0), (-3600, 10.0)])
+def test_a_stored_opening_is_a_time_of_day_and_not_trusted_to_be_past(
+    make: Callable[..., CircuitBreaker], clock: FakeClock, opened_ago: float, retry_after: float
+) -> None:
+    storage = pybreaker.CircuitMemoryStorage("open")
+    storage.opened_at = datetime.fromtimestamp(clock.time() - opened_ago, UTC)
+    assert make(state_storage=storage).stats().retry_after == pytest.approx(retry_after)
+
+
+def test_a_breaker_that_moves_writes_the_time_of_day(make: Callable[..., CircuitBreaker], clock: FakeClock) -> None:
+    storage = pybreaker.CircuitMemoryStorage("closed")
+    make(state_storage=storage).open()
+    assert (storage.state, storage.opened_at) == ("open", datetime.fromtimestamp(clock.time(), UTC))
+
+
+def test_what_was_read_before_the_breaker_moved_is_not_taken_over(make: Callable[..., CircuitBreaker]) -> None:
+    class Overtaken(pybreaker.CircuitMemoryStorage):
+        meanwhile: Callable[[], Any] | None = None
+
+        @property
+        def state(self) -> str:
+            read, meanwhile, self.meanwhile = self._state, self.meanwhile, None
+            if meanwhile is not None:
+                meanwhile()
+            return read
+
+        @state.setter
+        def state(self, state: str) -> None:
+            self._state = state
+
+    storage = Overtaken("closed")
+    breaker = make(state_storage=storage)
+    storage.meanwhile = breaker.open
+    with pytest.raises(CircuitBreakerError):
+        breaker.call(int)
+
+
 # --- its error -----------------------------------------------------------------------------------------------------
 
 
@@ -388,6 +426,14 @@ def test_the_error_of_a_trip_comes_from_the_failure(make: Callable[..., CircuitB
         make(fail_max=1).call(fail, failure)
     assert caught.value.__cause__ is failure
     assert (caught.value.last_error, caught.value.retry_after) == (failure, 10.0)
+
+
+def test_a_closed_breaker_has_forgotten_the_last_error(make: Callable[..., CircuitBreaker]) -> None:
+    breaker = make(fail_max=1)
+    fail_times(breaker, 1)
+    assert breaker.stats().last_error_type == "TimeoutError"
+    breaker.close()
+    assert breaker.stats().last_error_type is None
 
 
 def test_no_text_holds_the_failures_message(make: Callable[..., CircuitBreaker], signals: Signals) -> None:

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -207,7 +208,7 @@ def test_a_lost_probe_loses_its_slot_when_its_lease_ends(make: Callable[..., Cir
     breaker = make(probe_lease=30.0)
     breaker.half_open()
     lost = breaker.calling()
-    lost.__enter__()
+    copy_context().run(lost.__enter__)
     clock.advance(29.9)
     with pytest.raises(CircuitBreakerError):
         breaker.call(int)
@@ -239,7 +240,7 @@ def test_a_lost_probe_whose_slot_went_to_another_cannot_open_the_breaker(
     breaker = make(probe_lease=30.0, success_threshold=2)
     breaker.half_open()
     lost = breaker.calling()
-    lost.__enter__()
+    copy_context().run(lost.__enter__)
     clock.advance(30)
     breaker.call(int)
     lost.__exit__(TimeoutError, TimeoutError(), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
@@ -288,6 +289,16 @@ async def test_an_async_generators_span_is_current_inside_it_alone(breaker: Circ
     assert [item async for item in iterator] == []
     (span,) = signals.spans()
     assert span.span_id == inside
+
+
+def test_a_block_may_be_left_in_another_context_than_it_was_entered_in(
+    breaker: CircuitBreaker, signals: Signals, caplog: pytest.LogCaptureFixture
+) -> None:
+    block = breaker.calling()
+    contextvars.copy_context().run(block.__enter__)
+    block.__exit__(None, None, None)
+    (span,) = signals.spans()
+    assert (span.attributes[semconv.OUTCOME.key], caplog.records) == ("success", [])
 
 
 def test_stacked_breakers_share_one_span(breaker: CircuitBreaker, clock: FakeClock, signals: Signals) -> None:

@@ -81,7 +81,7 @@ def environment(otlp_receiver: OtlpReceiver) -> dict[str, str]:
 def test_the_python_of_every_page_runs(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
     if needs_the_stack(page):
         build_the_stack(tmp_path)
-    program = tmp_path / page.name.replace(".md", ".py")
+    program = tmp_path / f"page_{page.stem}.py"  # not the name of a library that the page is about
     program.write_text(python_of(page), "utf-8")
 
     ran = subprocess.run(

@@ -109,8 +109,13 @@ class Patches:
                 watch = self._carefully(state._breaker)
                 if watch is None:
                     return
-            with watch.lock:
+            # A third cheaper than `with`, which is what this hook has to spend.
+            lock = watch.lock
+            lock.acquire()
+            try:
                 watch.success.value += 1
+            finally:
+                lock.release()
 
         return on_success
 
