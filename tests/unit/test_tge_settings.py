@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 
 from spanguard.errors import ConfigurationError
-from tge_monitor.settings import load_settings
+from tge_monitor.settings import Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -112,3 +114,9 @@ def test_postgresql_is_reached_by_the_driver_that_is_installed(environment: pyte
 def test_an_address_with_more_than_an_address_in_it_is_refused(environment: pytest.MonkeyPatch, address: str) -> None:
     environment.setenv("TGE_SENDER", address)
     assert "is no mail address" in message()
+
+
+def test_the_page_lists_every_setting_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tge-monitor.md").read_text("utf-8")
+    listed = set(re.findall(r"`(TGE_[A-Z_]+)`", page))
+    assert listed == {f"TGE_{name.upper()}" for name in Settings.model_fields}
