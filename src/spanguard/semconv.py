@@ -228,7 +228,7 @@ LIMITER_STRATEGY: Final = Attribute(
 LIMITER_RESULT: Final = Attribute(
     "spanguard.rate_limiting.result",
     "string",
-    "What became of the request: `timed_out` waited in vain.",
+    "What became of the request: `timed_out` was ready to wait, but its turn would have come after its timeout; it is told so at once.",
     values=("acquired", "rejected", "timed_out"),
 )
 LIMITER_RETRY_AFTER: Final = Attribute(

@@ -85,12 +85,11 @@ def test_a_status_is_true_only_if_the_request_was_admitted(limiter: TokenBucketL
     assert bool(limiter.acquire()) is False
 
 
-def test_a_request_is_admitted_exactly_when_its_retry_after_has_passed(
-    limiter: TokenBucketLimiter, clock: FakeClock
-) -> None:
+def test_a_request_is_admitted_to_the_tick_when_its_retry_after_has_passed(clock: FakeClock) -> None:
+    limiter = TokenBucketLimiter(1, 3, name="unit", clock=clock)
     drain(limiter)
     retry_after = limiter.acquire().retry_after
-    clock.advance(retry_after - 2**-20)
+    clock.advance(retry_after - 2**-30)
     assert not limiter.acquire()
     clock.advance(limiter.acquire().retry_after)
     assert limiter.acquire()
