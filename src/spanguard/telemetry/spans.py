@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Final, Self
 
@@ -26,14 +25,8 @@ def has_provider() -> bool:
     return trace._TRACER_PROVIDER is not None  # noqa: SLF001
 
 
-def should_record() -> bool:
-    """Tell cheaply whether a span made here could be recorded at all.
-
-    No: without a tracer provider, and under a parent that was not sampled. Otherwise the sampler decides.
-    """
-    if trace._TRACER_PROVIDER is None:  # noqa: SLF001 - as in has_provider, without its frame
-        return False
-    parent = trace.get_current_span()
+def _may_have_children(parent: trace.Span) -> bool:
+    """Tell whether a span below this one could be recorded: not below one that was not sampled; a root is up to the sampler."""
     return parent.is_recording() or not parent.get_span_context().is_valid
 
 
@@ -81,9 +74,11 @@ class GuardSpan:
             return
         self._attached = self._marker = None
         # A block may be left in another context than it was entered in; that one has nothing to make current again.
-        with suppress(ValueError):
+        try:
             _current.reset(marker)
             otel_context.detach(attached)
+        except ValueError:
+            pass  # `contextlib.suppress` would cost as much as the two calls.
 
     def set(self, attribute: semconv.Attribute, value: str | float | bool) -> None:
         """Write a registered attribute."""
@@ -118,16 +113,22 @@ def start_guard_span(
             each attribute written later costs a tenth of a whole span.
     """
     try:
-        if not should_record():
+        if not has_provider():
+            return None
+        # Looked up once and handed on: the SDK would look it up four times.
+        context = otel_context.get_current()
+        parent = trace.get_current_span(context)
+        if not _may_have_children(parent):
             return None
         current = _current.get()
-        if current is not None and current._operation is operation and trace.get_current_span() is current.span:  # noqa: SLF001
+        if current is not None and current._operation is operation and parent is current.span:  # noqa: SLF001
             shared = GuardSpan(current.span, operation, owner=False)
             if attributes is not None:
                 current.span.set_attributes({k: v for k, v in attributes.items() if k not in _OF_THE_OWNER})
             return shared
         span = _tracer.start_span(
             f"{semconv.GUARD_SPAN.name} {policy}",
+            context,
             kind=SpanKind.INTERNAL,
             attributes=attributes if attributes is not None else initial_attributes(policy),
             record_exception=False,
