@@ -53,7 +53,7 @@ bench: $(VENV)/.dev ## Measure the figures, as ratios to a peer in the same run,
 	@$(BIN)/python benchmarks/run.py --write
 
 docs: $(VENV)/.dev ## Build the documentation, strictly, into site/
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 signals: $(VENV)/.dev ## Write docs/signals.md anew from the registry
 	@$(BIN)/python docs/generate_signals.py

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / os.environ.get("VENV", ".venv")
 REPORTS = ROOT / ".spanguard" / "reports"
 OTHER_PYTHONS = ("3.12", "3.13")
+COVERAGE = ("--cov", "--cov-report=term:skip-covered")
 REQUIRE_STACK = os.environ.get("SPANGUARD_REQUIRE_STACK") == "1"
 
 # Program that a test looks for -> Debian package that brings it.
@@ -30,7 +32,7 @@ class Summary:
     """What was done, what failed, what was left out."""
 
     lines: list[tuple[str, str, float]] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
     passed: int = 0
     failed: int = 0
     skipped: int = 0
@@ -49,10 +51,9 @@ def main() -> int:
     install_debian_packages(summary)
     if step(summary, "install", ["make", "--no-print-directory", f"{VENV.name}/.dev", f"VENV={VENV.name}"]):
         step(summary, "lint", ["make", "--no-print-directory", "lint", f"VENV={VENV.name}"])
-        stack_is_built = build_stack(summary)
-        pytest(summary, "tests", VENV, ["-n", "auto", "tests/unit", "tests/property", "tests/integration"])
-        if stack_is_built:
-            pytest(summary, "tests on the real stack", VENV, ["tests/stack"])
+        build_stack(summary)
+        pytest(summary, "tests", VENV, ["-n", "auto", *COVERAGE, "tests/unit", "tests/property", "tests/integration"])
+        pytest(summary, "tests on the real stack", VENV, ["tests/stack"])
         for version in OTHER_PYTHONS:
             test_on_other_python(summary, version)
         step(summary, "documentation", ["make", "--no-print-directory", "docs", f"VENV={VENV.name}"])
@@ -67,9 +68,7 @@ def install_debian_packages(summary: Summary) -> None:
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         reason = "there is no apt-get" if shutil.which("apt-get") is None else "only root may install packages"
-        summary.left_out += [
-            f"{package} was not installed: {reason}; the tests that need it are skipped" for package in missing
-        ]
+        summary.left_out.update(f"{package} was not installed: {reason}" for package in missing)
         return
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     step(summary, "package lists", ["apt-get", "update", "-qq"], environment)
@@ -78,21 +77,19 @@ def install_debian_packages(summary: Summary) -> None:
     step(summary, f"packages: {', '.join(missing)}", command, {**environment, "RUNLEVEL": "1"})
 
 
-def build_stack(summary: Summary) -> bool:
-    """Build the native servers, or say why not."""
+def build_stack(summary: Summary) -> None:
+    """Build the native servers, or say why not; the tests that need them skip themselves."""
     if shutil.which("go") is None and not REQUIRE_STACK:
-        summary.left_out.append(
-            "the tests on the real stack and the Go tests: there is no Go toolchain (https://go.dev/doc/install)"
-        )
-        return False
-    return step(summary, "stack build", [str(VENV / "bin" / "spanguard"), "stack", "build"])
+        summary.left_out["no Go toolchain (https://go.dev/doc/install), so no server was built"] += 1
+    else:
+        step(summary, "stack build", [str(VENV / "bin" / "spanguard"), "stack", "build"])
 
 
 def test_on_other_python(summary: Summary, version: str) -> None:
     """Run the unit and property tests on another CPython, in an environment of its own."""
     python = find_python(version)
     if python is None:
-        summary.left_out.append(f"the unit tests on CPython {version}: that interpreter was not found")
+        summary.left_out[f"the unit tests on CPython {version}: that interpreter was not found"] += 1
         return
     venv = VENV.with_name(f"{VENV.name}-{version}")
     uv = VENV / "bin" / "uv"
@@ -138,7 +135,7 @@ def pytest(summary: Summary, name: str, venv: Path, arguments: Sequence[str]) ->
             summary.failed += 1
         elif skipped is not None:
             summary.skipped += 1
-            summary.left_out.append(f"{case.get('name')}: {(skipped.get('message') or 'skipped').splitlines()[0]}")
+            summary.left_out[(skipped.get("message") or "skipped").splitlines()[0]] += 1
         else:
             summary.passed += 1
 
@@ -157,8 +154,8 @@ def print_summary(summary: Summary) -> None:
     print("\n==> summary")
     for name, result, seconds in summary.lines:
         print(f"  {name:<40} {result:<24} {seconds:7.1f} s")
-    for line in dict.fromkeys(summary.left_out):
-        print(f"  left out: {line}")
+    for reason, times in summary.left_out.items():
+        print(f"  left out: {reason}" + (f" ({times} tests)" if times > 1 else ""))
     print(f"{summary.passed} passed, {summary.failed} failed, {summary.skipped} skipped", flush=True)
 
 

@@ -16,13 +16,13 @@ Seen = TypeVar("Seen")
 
 _POLL_INTERVAL: Final = 0.1
 _PIPE_WIDTH: Final = 160
-_SHOWN: Final = (
-    "http.response.status_code",
-    "spanguard.circuit_breaker.state",
-    "spanguard.circuit_breaker.outcome",
-    "spanguard.rate_limiting.result",
-    "error.type",
-)
+_SHOWN: Final = {
+    "http.response.status_code": "status",
+    "spanguard.circuit_breaker.state": "breaker",
+    "spanguard.circuit_breaker.outcome": "outcome",
+    "spanguard.rate_limiting.result": "limiter",
+    "error.type": "error",
+}
 
 
 class NotObservedError(Exception):
@@ -100,7 +100,7 @@ def _start(span: SpanNode) -> int:
 
 
 def _grow(tree: Tree, span: SpanNode, spans: tuple[SpanNode, ...]) -> None:
-    shown = [f"{key.rsplit('.', 1)[-1]}={span.attributes[key]}" for key in _SHOWN if key in span.attributes]
+    shown = [f"{label}={span.attributes[key]}" for key, label in _SHOWN.items() if key in span.attributes]
     colour = "red" if span.is_error else "default"
     label = f"[{colour}]{escape(span.name)}[/{colour}]  [dim]{(span.end - span.start) / 1e6:.1f} ms  {escape('  '.join(shown))}[/dim]"
     branch = tree.add(label)
