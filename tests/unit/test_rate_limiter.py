@@ -284,6 +284,21 @@ async def test_a_permit_given_back_late_does_not_overfill_the_bucket(
     assert [limiter.acquire().allowed for _ in range(3)] == [True, True, False]
 
 
+async def test_a_wait_that_is_collected_while_the_lock_is_held_neither_hangs_nor_keeps_its_permit(
+    limiter: TokenBucketLimiter, clock: FakeClock
+) -> None:
+    drain(limiter)
+    abandoned = limiter.acquire_async(3, wait=True)
+    abandoned.send(None)
+    await until_waiting(limiter, 1)
+    with limiter._lock:
+        # What a garbage collection in the middle of a decision does to a coroutine that nobody holds.
+        abandoned.close()
+    clock.advance(0.5)
+    assert limiter.acquire()
+    assert limiter.stats().cancelled == 1
+
+
 class NeverWaking(FakeClock):
     """A clock on which tasks sleep for ever."""
 
