@@ -85,7 +85,7 @@ class _Api:
             found = await self._store.page(**wanted)
         except CircuitBreakerError as error:
             return _refuse(503, "the database is away", error.retry_after)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, TimeoutError):
             return _refuse(503, "the database is away")
         following = found[-1].id if len(found) == wanted["limit"] else None
         return JSONResponse({"announcements": [_shown(one) for one in found], "next_before": following})
@@ -94,7 +94,7 @@ class _Api:
         """Return None when the database is away: that is when the status page is needed most."""
         try:
             return await self._store.counts()
-        except (CircuitBreakerError, SQLAlchemyError):
+        except (CircuitBreakerError, SQLAlchemyError, TimeoutError):
             return None
 
 

@@ -35,6 +35,7 @@ from tge_monitor.text import MAX_LINK, MAX_TITLE
 T = TypeVar("T")
 
 _CONNECT_TIMEOUT: Final = 5
+_SILENCE_TIMEOUT_MS: Final = 30_000
 _BUSY_TIMEOUT_MS: Final = 5000
 
 
@@ -75,9 +76,12 @@ class Store:
 
     Args:
         url: where it is; a password in it is never shown.
+        timeout: seconds for one transaction. What is late is given up, and may still be done: everything here may be
+            done twice.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, timeout: float = 30.0) -> None:
+        self._timeout = timeout
         self._shown_url = url.render_as_string(hide_password=True)
         self._engine = _engine(url)
         self._upsert = postgresql.insert if url.get_backend_name() == "postgresql" else sqlite.insert
@@ -167,7 +171,7 @@ class Store:
         """Tell whether the database answers; asked past the breaker, so that a probe counts as no call."""
         try:
             await self._run(lambda session: session.execute(text("SELECT 1")))
-        except SQLAlchemyError:
+        except (SQLAlchemyError, TimeoutError):
             return False
         return True
 
@@ -180,12 +184,14 @@ class Store:
             with Session(self._engine) as session, session.begin():
                 return work(session)
 
-        return await asyncio.to_thread(transaction)
+        async with asyncio.timeout(self._timeout):
+            return await asyncio.to_thread(transaction)
 
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
-        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_TIMEOUT})
+        bounds = {"connect_timeout": _CONNECT_TIMEOUT, "tcp_user_timeout": _SILENCE_TIMEOUT_MS}
+        return create_engine(url, pool_pre_ping=True, connect_args=bounds)
     engine = create_engine(url)
 
     @event.listens_for(engine, "connect")

@@ -25,6 +25,7 @@ from tge_monitor.other_ends import Fault, FaultKind, OtherEnds
 from tge_monitor.other_ends.content import TWITTER_PATH
 
 DEADLINE = 30.0
+NO_TELEMETRY = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
 
 
 class Server(Protocol):
@@ -266,9 +267,8 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], ht
             **ends.settings(),
             "TGE_PORT": "0",
             "TGE_DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('db') / 'tge.db'}",
-            "OTEL_SDK_DISABLED": "true",
         }
-        app = App(settings)
+        app = App(settings | NO_TELEMETRY)
         app.wait_for(lambda s: s["announcements"]["stored"] == 7, "seven announcements are stored")
         yield app.get
         assert app.end() == 0
@@ -313,7 +313,7 @@ def run_to_end(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "TGE_", "SPANGUARD_"))}
     return subprocess.run(
         [sys.executable, "-m", "tge_monitor"],
-        env={**clean, "TGE_FEEDS": "a=http://127.0.0.1:1/", "OTEL_SDK_DISABLED": "true", **environment},
+        env={**clean, **NO_TELEMETRY, "TGE_FEEDS": "a=http://127.0.0.1:1/", **environment},
         capture_output=True,
         text=True,
         timeout=DEADLINE,

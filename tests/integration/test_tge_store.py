@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -106,3 +107,17 @@ async def test_the_breaker_opens_when_the_database_goes_away(guards: None) -> No
         await store.counts()
     stats = circuit_breakers.get("database").stats()
     assert (stats.state, stats.failure, stats.rejected) == ("open", 5, 1)
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_a_database_that_keeps_silent_is_given_up(store: Store, database: URL) -> None:
+    locker = create_engine(database)
+    impatient = Store(database, timeout=0.3)
+    with locker.begin() as connection:
+        connection.execute(text("LOCK TABLE announcements IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(TimeoutError):
+            await impatient.counts()
+    locker.dispose()
+    assert await impatient.counts() == {"stored": 0, "unmailed": 0}
+    await impatient.close()
+    assert circuit_breakers.get("database").stats().failure == 1
