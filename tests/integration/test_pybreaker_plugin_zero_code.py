@@ -108,11 +108,22 @@ def make_absent(site: Path) -> None:
     (site / "pybreaker.py").write_text("raise ModuleNotFoundError(\"No module named 'pybreaker'\", name='pybreaker')\n")
 
 
+def add_what_comes_after_all_instrumentors(site: Path) -> None:
+    """Any error but ModuleNotFoundError makes `opentelemetry-instrument` drop everything that was still to come."""
+    metadata = site / "afterwards-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: afterwards\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[opentelemetry_post_instrument]\nafterwards = afterwards:say\n")
+    (site / "afterwards.py").write_text("def say():\n    print('the rest was instrumented')\n")
+
+
 @pytest.mark.parametrize("prepare", [make_old, make_absent])
 def test_a_library_that_is_absent_or_too_old_is_skipped_alone(
     run: Run, tmp_path: Path, otlp_receiver: OtlpReceiver, prepare: Callable[[Path], None]
 ) -> None:
-    prepare(tmp_path / "site")
-    result = run(LIMITS_APP, PYTHONPATH=str(tmp_path / "site"))
-    assert result.stdout == "True\nFalse\n", result.stderr
+    site = tmp_path / "site"
+    prepare(site)
+    add_what_comes_after_all_instrumentors(site)
+    result = run(LIMITS_APP, PYTHONPATH=str(site))
+    assert result.stdout == "the rest was instrumented\nTrue\nFalse\n", result.stderr
     assert otlp_receiver.signals.value(semconv.LIMITER_REQUESTS_METRIC.name) == 1

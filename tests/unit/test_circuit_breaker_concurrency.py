@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
@@ -161,6 +161,35 @@ def test_no_call_is_lost_between_threads(make: Callable[..., CircuitBreaker]) ->
         pass
     stats = breaker.stats()
     assert (stats.success, stats.failure, stats.window_calls) == (4000, 4000, 100)
+
+
+def guarded_generator(breaker: CircuitBreaker) -> Generator[int, None, None]:
+    def numbers() -> Generator[int, None, None]:
+        yield 1
+
+    iterator = breaker.call(numbers)
+    next(iterator)
+    return iterator
+
+
+@pytest.mark.parametrize("locked", ["breaker", "counts"])
+def test_a_generator_collected_while_this_thread_holds_a_lock_does_not_jam_it(
+    make: Callable[..., CircuitBreaker], locked: str
+) -> None:
+    breaker = make()
+    breaker.half_open()
+    lock = breaker._core.lock if locked == "breaker" else COUNTS._lock
+
+    def collect_inside_the_lock() -> None:
+        abandoned = [guarded_generator(breaker)]
+        with lock:
+            abandoned.clear()
+
+    thread = threading.Thread(target=collect_inside_the_lock, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert (breaker.stats().ignored, breaker.stats().probes_under_way) == (1, 0)
 
 
 # --- late news -----------------------------------------------------------------------------------------------------

@@ -133,6 +133,23 @@ def test_a_move_by_hand_inside_a_probe_is_told_as_such(breaker: pybreaker.Circui
     assert reasons(signals)[1:3] == [("open", "half_open", "reset_timeout_elapsed"), ("half_open", "open", "manual")]
 
 
+def test_a_second_half_opening_inside_a_probe_has_its_own_reason(
+    breaker: pybreaker.CircuitBreaker, signals: Signals
+) -> None:
+    def close_and_half_open() -> None:
+        breaker.close()
+        breaker.half_open()
+
+    breaker.open()
+    breaker.reset_timeout = 0
+    breaker.call(close_and_half_open)
+    assert reasons(signals)[1:4] == [
+        ("open", "half_open", "reset_timeout_elapsed"),
+        ("half_open", "closed", "manual"),
+        ("closed", "half_open", "manual"),
+    ]
+
+
 def test_a_move_of_the_storage_is_told_as_such(plugin: PybreakerInstrumentor, signals: Signals) -> None:
     storage = pybreaker.CircuitMemoryStorage("closed")
     breaker = pybreaker.CircuitBreaker(state_storage=storage)
@@ -366,6 +383,26 @@ def test_threads_lose_no_count(breaker: pybreaker.CircuitBreaker, signals: Signa
     for thread in threads:
         thread.join()
     assert counted(signals) == {"success": 2400}
+
+
+def test_a_generator_collected_while_this_thread_holds_the_lock_does_not_jam_it(
+    breaker: pybreaker.CircuitBreaker, signals: Signals
+) -> None:
+    @breaker
+    def numbers() -> Generator[int, None, None]:
+        yield 1
+
+    def collect_inside_the_lock() -> None:
+        abandoned = [numbers()]
+        next(abandoned[0])
+        with breaker._spanguard_watch.lock:  # type: ignore[attr-defined]
+            abandoned.clear()
+
+    thread = threading.Thread(target=collect_inside_the_lock, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert counted(signals) == {"failure": 1}
 
 
 def test_a_child_can_count_though_the_lock_was_held(breaker: pybreaker.CircuitBreaker) -> None:

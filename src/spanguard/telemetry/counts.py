@@ -64,7 +64,8 @@ class Counts:
     """The owner of the ints. One instance serves the process: `COUNTS`."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant: a garbage collection inside the lock may close a guarded generator, whose guard counts that.
+        self._lock = threading.RLock()
         self._series: dict[Metric, dict[_AttributeKey, _Series]] = {}
         self._observers: dict[Metric, list[tuple[weakref.ref[Any], Observe]]] = {}
         self._seen: dict[Metric, dict[_AttributeKey, AttributeValues]] = {}
@@ -114,7 +115,7 @@ class Counts:
     def forget_parent(self) -> None:
         """Take the present totals as the zero of this process. Runs in a child right after fork."""
         # Another thread of the parent may have held the lock: that thread does not exist here.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         for by_attributes in self._series.values():
             for series in by_attributes.values():
                 series.at_fork += series.total()
@@ -135,7 +136,7 @@ class Counts:
                 series, cell = self._retired.popleft()
                 series.cells.remove(cell)
                 series.retired += cell.value
-            return [(series.attributes, series.total()) for series in self._series.get(metric, {}).values()]
+            return [(series.attributes, series.total()) for series in list(self._series.get(metric, {}).values())]
 
     def _read_observers(self, metric: Metric) -> list[tuple[AttributeValues, float]]:
         with self._lock:

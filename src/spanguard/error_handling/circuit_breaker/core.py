@@ -50,7 +50,8 @@ class BreakerCore:
         self._is_timed = settings.slow_call is not None
         self._stored = None if storage is None else StoredState(storage, clock)
         self._writes_under_way = 0
-        self.lock = threading.Lock()
+        # Re-entrant: a garbage collection inside the lock may close a guarded generator, which reports its end.
+        self.lock = threading.RLock()
         self.machine = Machine(settings, self._first_state(), clock.monotonic(), has_door=storage is None)
         self.rename(name)
         self._recall_opening()
@@ -274,7 +275,7 @@ class BreakerCore:
 
     def start_again_in_child(self) -> None:
         """Drop what other threads of the parent held: they do not exist here."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self._breaker._lock = threading.RLock()  # noqa: SLF001 - pybreaker's own, around its list of listeners
         self._writes_under_way = 0
         self.machine.keep_probes_of(threading.get_ident())

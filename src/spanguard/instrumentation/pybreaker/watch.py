@@ -36,7 +36,8 @@ class Watch:
     __slots__ = ("announced", "handling", "lock", "needs_care", "signals", "success", "thread")
 
     def __init__(self, signals: BreakerSignals, announced: State) -> None:
-        self.lock = threading.Lock()
+        # Re-entrant: a garbage collection inside the lock may close a guarded generator, which reports its end.
+        self.lock = threading.RLock()
         self.handling = 0
         self.needs_care = False
         self.signals = signals
@@ -57,7 +58,7 @@ class Watch:
 
     def start_again_in_child(self) -> None:
         """Drop what other threads of the parent held: they do not exist here."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.handling = sum(entry.watch is self for entry in _thread.errors)
         self.needs_care = self.handling > 0
 
@@ -86,7 +87,7 @@ class Watches:
     """The watches of all breakers while the plugin is at work."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._breakers: dict[int, weakref.ref[pybreaker.CircuitBreaker]] = {}
         self._is_active = True
 
@@ -136,7 +137,7 @@ class Watches:
 
     def start_again_in_child(self) -> None:
         """Drop the locks that other threads of the parent may have held: they do not exist here."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         for reference in list(self._breakers.values()):
             watch = getattr(reference(), ATTRIBUTE, NOBODY)
             if watch is not NOBODY:
