@@ -51,6 +51,13 @@ def test_other_settings_than_the_breaker_has_are_refused() -> None:
     assert circuit_breakers.get("api", fail_max=3).fail_max == 3
 
 
+def test_what_else_a_breaker_is_built_with_must_be_the_same_too_and_is_not_shown() -> None:
+    assert circuit_breakers.get("api", exclude=[KeyError]) is circuit_breakers.get("api", exclude=[KeyError])
+    with pytest.raises(ConfigurationError, match="exclude is asked for") as caught:
+        circuit_breakers.get("api", exclude=[ValueError])
+    assert "ValueError" not in str(caught.value)
+
+
 @with_circuit_breaker("decorated")
 def plain(error: bool = False) -> str:
     if error:

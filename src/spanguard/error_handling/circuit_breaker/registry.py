@@ -27,6 +27,7 @@ class CircuitBreakerRegistry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._breakers: dict[str, CircuitBreaker] = {}
+        self._given: dict[str, dict[str, Any]] = {}
         self._declared: frozenset[str] = frozenset()
 
     def get(self, name: str, **settings: Any) -> CircuitBreaker:
@@ -40,7 +41,7 @@ class CircuitBreakerRegistry:
         if breaker is None:
             breaker = self._build(name, settings)
         if settings:
-            _refuse_differences(breaker, settings)
+            _refuse_differences(breaker, self._given.get(name, {}), settings)
         return breaker
 
     def look_up(self, name: str) -> CircuitBreaker | None:
@@ -55,12 +56,14 @@ class CircuitBreakerRegistry:
         """
         breaker = CircuitBreaker(name=name, **settings)
         self.register(name, breaker)
+        self._given[name] = settings
         return breaker
 
     def register(self, name: str, breaker: CircuitBreaker) -> None:
         """Declare a breaker that exists. From now on it is what the name means, also where another was used before."""
         with self._lock:
             self._breakers = {**self._breakers, name: breaker}
+            self._given.pop(name, None)
             self._declared |= {name}
 
     def all(self) -> dict[str, CircuitBreaker]:
@@ -71,6 +74,7 @@ class CircuitBreakerRegistry:
         """Forget all breakers and declarations. Decorated functions look their breaker up anew."""
         with self._lock:
             self._breakers = {}
+            self._given = {}
             self._declared = frozenset()
 
     def _build(self, name: str, settings: dict[str, Any]) -> CircuitBreaker:
@@ -82,6 +86,7 @@ class CircuitBreakerRegistry:
                 raise ConfigurationError(_unknown(name, self._declared))
             breaker = CircuitBreaker(name=name, **settings)
             self._breakers = {**self._breakers, name: breaker}
+            self._given[name] = settings
             return breaker
 
     def start_again_in_child(self) -> None:
@@ -98,15 +103,20 @@ def _unknown(name: str, declared: frozenset[str]) -> str:
     )
 
 
-def _refuse_differences(breaker: CircuitBreaker, settings: dict[str, Any]) -> None:
-    problems = [
-        f"circuit breaker {breaker.name!r}: {key} is asked to be {value!r}, but the breaker exists with "
-        f"{getattr(breaker.settings, key)!r}; settle it in one place."
-        for key, value in settings.items()
-        if key in _COMPARED and getattr(breaker.settings, key) != value
-    ]
+def _refuse_differences(breaker: CircuitBreaker, given: dict[str, Any], settings: dict[str, Any]) -> None:
+    problems = []
+    for key, value in settings.items():
+        if key in _COMPARED:
+            present = getattr(breaker.settings, key)
+            if present != value:
+                problems.append(f"{key} is asked to be {value!r}, but the breaker exists with {present!r}")
+        elif key not in given or given[key] != value:
+            # It may hold anything, so what it holds is not shown.
+            problems.append(f"{key} is asked for, but the breaker exists without it or with another")
     if problems:
-        raise ConfigurationError(problems)
+        raise ConfigurationError(
+            [f"circuit breaker {breaker.name!r}: {problem}; settle it in one place." for problem in problems]
+        )
 
 
 circuit_breakers = CircuitBreakerRegistry()
