@@ -52,8 +52,9 @@ format: $(VENV)/.dev ## Format, and fix what can be fixed
 bench: $(VENV)/.dev ## Measure the figures, as ratios to a peer in the same run, and keep them in docs/benchmarks.md
 	@$(BIN)/python benchmarks/run.py --write
 
+# Not --quiet: with it mkdocs does not count its warnings, and --strict lets everything pass.
 docs: $(VENV)/.dev ## Build the documentation, strictly, into site/
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 signals: $(VENV)/.dev ## Write docs/signals.md anew from the registry
 	@$(BIN)/python docs/generate_signals.py
