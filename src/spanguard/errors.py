@@ -4,7 +4,8 @@
     ├── ConfigurationError (ValueError)      a setting is unknown, contradictory or out of range
     ├── ResourceUnavailableError (OSError)   a port, a program or a server that is needed is not there
     ├── CircuitBreakerError (pybreaker.CircuitBreakerError)   in spanguard.error_handling
-    └── RateLimitExceededError (TimeoutError)                 in spanguard.rate_limiter
+    ├── RateLimitExceededError (TimeoutError)                 in spanguard.rate_limiter
+    └── BlockingWaitError (RuntimeError)                      in spanguard.rate_limiter
 
 The leaves that belong to one guard are defined beside it; the root and what every room needs stand here.
 """
