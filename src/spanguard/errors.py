@@ -1,11 +1,15 @@
 """The exception tree: one root, and each leaf is also what callers already catch.
 
     SpanguardError
+    ├── BlockingWaitError (RuntimeError)     a blocking wait in a thread that runs an event loop
     ├── ConfigurationError (ValueError)      a setting is unknown, contradictory or out of range
+    ├── DeadlineExceededError (TimeoutError) the deadline passed before the work could begin
     ├── ResourceUnavailableError (OSError)   a port, a program or a server that is needed is not there
     ├── CircuitBreakerError (pybreaker.CircuitBreakerError)   in spanguard.error_handling
     ├── RateLimitExceededError (TimeoutError)                 in spanguard.rate_limiter
-    └── BlockingWaitError (RuntimeError)                      in spanguard.rate_limiter
+    ├── BulkheadFullError (TimeoutError)                      in spanguard.error_handling
+    ├── CallTimeoutError (TimeoutError)                       in spanguard.error_handling
+    └── FallbackFailedError (ExceptionGroup)                  in spanguard.error_handling
 
 The leaves that belong to one guard are defined beside it; the root and what every room needs stand here.
 """
@@ -13,10 +17,18 @@ The leaves that belong to one guard are defined beside it; the root and what eve
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 
 class SpanguardError(Exception):
-    """The root of every error that spanguard raises on purpose."""
+    """The root of every error that spanguard raises on purpose.
+
+    Attributes:
+        is_retryable: whether a retry takes it for worth another attempt unless told otherwise. A refusal is not: to
+            repeat it at once is what the guard that refused wants to prevent.
+    """
+
+    is_retryable: ClassVar[bool] = False
 
 
 class ConfigurationError(SpanguardError, ValueError):
@@ -45,3 +57,11 @@ class ResourceUnavailableError(SpanguardError, OSError):
 
     The message says which one, where it was looked for and what to do.
     """
+
+
+class DeadlineExceededError(SpanguardError, TimeoutError):
+    """The deadline that covers this work has passed, so the work was not begun."""
+
+
+class BlockingWaitError(SpanguardError, RuntimeError):
+    """A blocking wait was asked for in a thread that runs an event loop: it would stop every task of that loop."""

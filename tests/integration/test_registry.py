@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pybreaker
@@ -11,7 +12,21 @@ import pytest
 from opentelemetry import trace
 
 from spanguard import semconv
-from spanguard.error_handling import CircuitBreaker, FailureRate, SlowCall
+from spanguard.error_handling import (
+    Bulkhead,
+    BulkheadFullError,
+    CircuitBreaker,
+    CircuitBreakerError,
+    DeadLetterQueue,
+    ErrorHandler,
+    FailureRate,
+    FallbackFailedError,
+    GracefulDegradation,
+    LastGood,
+    Retry,
+    SlowCall,
+    Timeout,
+)
 from spanguard.instrumentation.limits import LimitsInstrumentor
 from spanguard.instrumentation.pybreaker import PybreakerInstrumentor
 from spanguard.monitoring import AlertManager
@@ -28,15 +43,21 @@ Entry = semconv.Metric | semconv.Event | semconv.Span
 
 
 @pytest.fixture(scope="module")
-def emitted() -> Signals:
+def emitted(tmp_path_factory: pytest.TempPathFactory) -> Signals:
     """All that spanguard has to say, said once."""
     with capture() as signals:
         with trace.get_tracer("test").start_as_current_span("application"):
             run_a_breaker()
             run_a_breaker_with_windows()
             run_a_limiter(signals)
+            run_a_retry(signals)
+            run_a_timeout()
+            run_a_bulkhead(signals)
+            run_a_degradation()
             run_an_alert(signals)
             run_the_plugin()
+            run_a_dead_letter_queue(tmp_path_factory.mktemp("letters") / "letters.db", signals)
+            run_an_error_handler()
             run_into_a_broken_sink()
         signals.points()
     return signals
@@ -59,6 +80,31 @@ def run_a_breaker_with_windows() -> None:
     slow.call(clock.advance, 2)
     failing = CircuitBreaker(None, name="failing", failure_rate=FailureRate(0.5, minimum_calls=1), clock=clock)
     call_quietly(failing, ConnectionError())
+
+
+def run_a_retry(signals: Signals) -> None:
+    clock = FakeClock(auto_advance=True)
+    retry = Retry(name="retried", clock=clock)
+    breaker = CircuitBreaker(1, 10, name="api", throw_new_error_on_trip=False, clock=clock)
+    with pytest.raises(CircuitBreakerError):
+        retry(breaker(raising(ConnectionError())))()
+    with pytest.raises(ConnectionError):
+        retry.call(raising(ConnectionError(), ConnectionError(), ConnectionError()))
+    with pytest.raises(KeyboardInterrupt):
+        retry.call(raising(KeyboardInterrupt()))
+    retry.call(raising(ConnectionError()))
+    signals.points()  # the budget's gauge is there for as long as the budget is
+
+
+def raising(*errors: BaseException) -> Callable[[], None]:
+    """A function that raises one of these after the other, and then succeeds."""
+    left = list(errors)
+
+    def call() -> None:
+        if left:
+            raise left.pop(0)
+
+    return call
 
 
 def call_quietly(breaker: pybreaker.CircuitBreaker, error: Exception) -> None:
@@ -89,6 +135,37 @@ def run_a_limiter(signals: Signals) -> None:
     signals.points()  # gauges are there for as long as the limiter is
 
 
+def run_a_timeout() -> None:
+    clock = FakeClock()
+    timeout = Timeout(1, name="api", clock=clock)
+    timeout.call(int)
+    timeout.call(clock.advance, 2)
+
+
+def run_a_bulkhead(signals: Signals) -> None:
+    clock = FakeClock(auto_advance=True)
+    bulkhead = Bulkhead(1, queue=1, max_wait=1, name="api", clock=clock)
+    full = Bulkhead(1, name="full")
+    with bulkhead.calling(), full.calling():
+        with pytest.raises(BulkheadFullError):
+            bulkhead.call(int)
+        with pytest.raises(BulkheadFullError):
+            full.call(int)
+        signals.points()
+
+
+def run_a_degradation() -> None:
+    def fail() -> int:
+        raise ConnectionError
+
+    policy = GracefulDegradation(LastGood(key=lambda: "all", on=TimeoutError), fail, name="api")
+    with pytest.raises(FallbackFailedError):
+        policy.call(fail)
+    answers = iter([1])
+    stale = GracefulDegradation(LastGood(), name="stale", on=StopIteration)
+    assert [stale.call(next, answers) for _ in range(2)] == [1, 1]
+
+
 def run_an_alert(signals: Signals) -> None:
     manager = AlertManager()
     manager.raise_alert("A", summary="s", description="d", labels={"x": "y"}, runbook_url="https://example.org")
@@ -105,6 +182,27 @@ def run_the_plugin() -> None:
         PybreakerInstrumentor().uninstrument()
     LimitsInstrumentor().instrument()
     LimitsInstrumentor().uninstrument()
+
+
+def run_a_dead_letter_queue(path: Path, signals: Signals) -> None:
+    queue = DeadLetterQueue(f"sqlite:///{path}", "letters")
+    queue.handler("fails")(lambda _: int("x"))
+    queue.handler("works")(lambda _: None)
+    queue.discard(queue.add("fails", {}, error=ConnectionError()))
+    queue.add("fails", {}, error=ConnectionError())
+    queue.add("works", {})
+    queue.replay()
+    signals.points()  # gauges are there for as long as the queue is
+    queue.close()
+
+
+def run_an_error_handler() -> None:
+    def fail() -> None:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError) as caught:
+        fail()
+    ErrorHandler(keep_messages=True).handle(caught.value)
 
 
 def run_into_a_broken_sink() -> None:

@@ -1,5 +1,6 @@
-"""What stands between a call and its errors: the circuit breaker."""
+"""What stands between a call and its errors, and what becomes of those that stay."""
 
+from spanguard.error_handling.bulkhead import Bulkhead, BulkheadFullError, BulkheadStats
 from spanguard.error_handling.circuit_breaker import (
     BreakerSettings,
     BreakerStats,
@@ -13,17 +14,94 @@ from spanguard.error_handling.circuit_breaker import (
     circuit_breakers,
     with_circuit_breaker,
 )
+from spanguard.error_handling.dead_letter import (
+    DeadLetter,
+    DeadLetterDatabaseError,
+    DeadLetterError,
+    DeadLetterLeasedError,
+    DeadLetterNotFoundError,
+    DeadLetterPayloadError,
+    DeadLetterQueue,
+    LetterState,
+    ReplayReport,
+)
+from spanguard.error_handling.degradation import (
+    Answer,
+    DegradationStats,
+    Degraded,
+    FallbackFailedError,
+    FallbackFunction,
+    FallbackValue,
+    GracefulDegradation,
+    LastGood,
+    degraded_answers,
+    fallback,
+)
+from spanguard.error_handling.error_handler import (
+    ErrorCallback,
+    ErrorHandler,
+    ErrorRecord,
+    ErrorSeverity,
+    ErrorSource,
+    ErrorStats,
+)
+from spanguard.error_handling.retry import Attempt, Jitter, Retry, RetryBudget, RetryConfig, retry_budget, with_retry
+from spanguard.error_handling.timeout import CallTimeoutError, Timeout, TimeoutStats
+from spanguard.errors import DeadlineExceededError
+from spanguard.telemetry.deadline import deadline, received_deadline, remaining
 
 __all__ = [
+    "Answer",
+    "Attempt",
     "BreakerSettings",
     "BreakerStats",
+    "Bulkhead",
+    "BulkheadFullError",
+    "BulkheadStats",
+    "CallTimeoutError",
     "CircuitBreaker",
     "CircuitBreakerError",
     "CircuitBreakerRegistry",
     "CountWindow",
+    "DeadLetter",
+    "DeadLetterDatabaseError",
+    "DeadLetterError",
+    "DeadLetterLeasedError",
+    "DeadLetterNotFoundError",
+    "DeadLetterPayloadError",
+    "DeadLetterQueue",
+    "DeadlineExceededError",
+    "DegradationStats",
+    "Degraded",
+    "ErrorCallback",
+    "ErrorHandler",
+    "ErrorRecord",
+    "ErrorSeverity",
+    "ErrorSource",
+    "ErrorStats",
     "FailureRate",
+    "FallbackFailedError",
+    "FallbackFunction",
+    "FallbackValue",
+    "GracefulDegradation",
+    "Jitter",
+    "LastGood",
+    "LetterState",
+    "ReplayReport",
+    "Retry",
+    "RetryBudget",
+    "RetryConfig",
     "SlowCall",
     "TimeWindow",
+    "Timeout",
+    "TimeoutStats",
     "circuit_breakers",
+    "deadline",
+    "degraded_answers",
+    "fallback",
+    "received_deadline",
+    "remaining",
+    "retry_budget",
     "with_circuit_breaker",
+    "with_retry",
 ]

@@ -140,6 +140,29 @@ def start_guard_span(
     return GuardSpan(span, operation, owner=True)
 
 
+def start_child_span(
+    entry: semconv.Span, policy: str, operation: object, attributes: Mapping[semconv.Attribute, str | float | bool]
+) -> GuardSpan | None:
+    """Start a child of the current span for one more run of the operation; None where that does not record.
+
+    Policies below that guard the same operation share it, as they share the span of the first run.
+    """
+    try:
+        if not trace.get_current_span().is_recording():
+            return None
+        span = _tracer.start_span(
+            f"{entry.name} {policy}",
+            kind=SpanKind.INTERNAL,
+            attributes=initial_attributes(policy, attributes),
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+    except Exception as failure:  # noqa: BLE001 - telemetry never breaks the call
+        note_failure("spans", failure)
+        return None
+    return GuardSpan(span, operation, owner=True)
+
+
 def add_child(
     entry: semconv.Span,
     policy: str,
