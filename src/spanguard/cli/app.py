@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from spanguard import __version__
-from spanguard.cli import stack
+from spanguard.cli import dlq, stack
 
 app = typer.Typer(
     help="spanguard: every guard's decision is an OpenTelemetry signal.",
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(stack.app, name="stack")
+app.add_typer(dlq.app, name="dlq")
 
 
 def _print_version(wanted: bool) -> None:

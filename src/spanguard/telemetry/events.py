@@ -89,6 +89,7 @@ _PYTHON_LEVELS: Final = {
     SeverityNumber.INFO: logging.INFO,
     SeverityNumber.WARN: logging.WARNING,
     SeverityNumber.ERROR: logging.ERROR,
+    SeverityNumber.FATAL: logging.CRITICAL,
 }
 
 
@@ -106,7 +107,7 @@ def emit(
         event: its entry in the registry.
         attributes: registered keys; entries that are None are left out.
         body: one line for people.
-        severity: INFO, WARN or ERROR.
+        severity: INFO, WARN, ERROR or FATAL.
         context: where the event belongs, if not to what is current.
     """
     with safely("events"):
