@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from spanguard.errors import SpanguardError
+from spanguard.errors import BlockingWaitError, SpanguardError
 from spanguard.rate_limiter.status import RateLimitStatus
+
+__all__ = ["BlockingWaitError", "RateLimitExceededError"]
 
 
 class RateLimitExceededError(SpanguardError, TimeoutError):
@@ -21,7 +23,3 @@ class RateLimitExceededError(SpanguardError, TimeoutError):
 
     def __reduce__(self) -> tuple[type[RateLimitExceededError], tuple[str, RateLimitStatus]]:
         return type(self), (self.name, self.status)
-
-
-class BlockingWaitError(SpanguardError, RuntimeError):
-    """A blocking wait was asked for in a thread that runs an event loop: it would stop every task of that loop."""

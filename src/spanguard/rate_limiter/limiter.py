@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import os
 import threading
@@ -11,10 +10,10 @@ import time
 import weakref
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from spanguard import semconv
-from spanguard.clock import SYSTEM_CLOCK, Clock
+from spanguard.clock import SYSTEM_CLOCK, Clock, first_of
 from spanguard.errors import ConfigurationError
 from spanguard.instrumentation.limits.signals import REJECTED, TIMED_OUT, LimiterSignals
 from spanguard.rate_limiter.buckets import TICKS_PER_SECOND, TokenBuckets, check_rate
@@ -281,7 +280,7 @@ class TokenBucketLimiter:
                 delay = self._look(waiter)
                 if delay is None:
                     break
-                await _first(nudge, self._clock.sleep_async(delay))
+                await first_of(nudge, self._clock.sleep_async(delay))
         except BaseException:
             self._give_up(waiter)
             raise
@@ -340,18 +339,6 @@ class TokenBucketLimiter:
         self._lines.clear()
         self._leaving.clear()
         self._before_fork = self._totals()
-
-
-async def _first(nudge: asyncio.Future[None], sleep: Any) -> None:
-    sleeper = asyncio.ensure_future(sleep)
-    try:
-        await asyncio.wait((sleeper, nudge), return_when=asyncio.FIRST_COMPLETED)
-        if sleeper.done():
-            sleeper.result()
-    finally:
-        # A coroutine that is collected after its loop was closed comes by here too.
-        with contextlib.suppress(RuntimeError):
-            sleeper.cancel()
 
 
 def _count_waiting(limiter: TokenBucketLimiter) -> int:

@@ -8,6 +8,8 @@ import itertools
 import threading
 from collections.abc import Callable
 
+_Sleeper = tuple[float, int, Callable[[], None]]
+
 
 class FakeClock:
     """A `spanguard.clock.Clock` for tests, safe from threads and tasks.
@@ -23,7 +25,7 @@ class FakeClock:
         self._epoch_offset = epoch - start
         self._auto_advance = auto_advance
         self._changed = threading.Condition()
-        self._sleepers: list[tuple[float, int, Callable[[], None]]] = []
+        self._sleepers: list[_Sleeper] = []
         self._order = itertools.count()
 
     def monotonic(self) -> float:
@@ -69,6 +71,19 @@ class FakeClock:
         self._enqueue(seconds, woken.set)
         woken.wait()
 
+    def wait(self, event: threading.Event, seconds: float | None, /) -> None:
+        """Block this thread until the event is set or the clock was advanced so far; then the event is set too."""
+        if seconds is None:
+            event.wait()
+        elif self._auto_advance and not event.is_set():
+            self._move_to(self._now + max(0.0, seconds))
+        else:
+            entry = self._enqueue(seconds, event.set)
+            try:
+                event.wait()
+            finally:
+                self._dequeue(entry)
+
     async def sleep_async(self, seconds: float) -> None:
         """Suspend this task until the clock was advanced so far; cancellable."""
         if self._auto_advance:
@@ -89,12 +104,15 @@ class FakeClock:
         try:
             await woken
         finally:
-            with self._changed:
-                if entry in self._sleepers:
-                    self._sleepers.remove(entry)
-                    heapq.heapify(self._sleepers)
+            self._dequeue(entry)
 
-    def _enqueue(self, seconds: float, wake: Callable[[], None]) -> tuple[float, int, Callable[[], None]]:
+    def _dequeue(self, entry: _Sleeper) -> None:
+        with self._changed:
+            if entry in self._sleepers:
+                self._sleepers.remove(entry)
+                heapq.heapify(self._sleepers)
+
+    def _enqueue(self, seconds: float, wake: Callable[[], None]) -> _Sleeper:
         with self._changed:
             entry = (self._now + seconds, next(self._order), wake)
             if entry[0] <= self._now:
