@@ -644,9 +644,9 @@ GUARD_SPAN: Final = Span(
 )
 ATTEMPT_SPAN: Final = Span(
     "attempt",
-    "An attempt after the first. `attempt <policy name>`, kind INTERNAL, under the span of the guarded call or the current one; never a root. A breaker under the retry writes on it what it writes on the span of the call.",
+    "An attempt after the first. `attempt <policy name>`, kind INTERNAL, under the span of the guarded call or the current one; never a root. Guards under the retry write on it what they write on the span of the call.",
     (POLICY_NAME, OUTCOME, RETRY_ATTEMPT),
-    (BREAKER_STATE, BREAKER_OUTCOME, BREAKER_RETRY_AFTER, ERROR_TYPE),
+    (BREAKER_STATE, BREAKER_OUTCOME, BREAKER_RETRY_AFTER, TIMEOUT_OUTCOME, BULKHEAD_OUTCOME, ERROR_TYPE),
 )
 BACKOFF_SPAN: Final = Span(
     "backoff",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,24 @@ def run_a_retry(signals: Signals) -> None:
     with pytest.raises(KeyboardInterrupt):
         retry.call(raising(KeyboardInterrupt()))
     retry.call(raising(ConnectionError()))
+    run_guards_below(retry, clock)
     signals.points()  # the budget's gauge is there for as long as the budget is
+
+
+def run_guards_below(retry: Retry, clock: FakeClock) -> None:
+    fail_once = raising(ConnectionError())
+
+    def take_long() -> None:
+        fail_once()
+        clock.advance(2)
+
+    retry(Timeout(1, name="slow", clock=clock)(take_long))()
+    full = Bulkhead(1, name="full")
+    with ExitStack() as others:
+        # Somebody else takes the permit as soon as the first attempt has given it back.
+        impatient = Retry(name="retried", clock=clock, retry_on=lambda _: bool(others.enter_context(full.calling())))
+        with pytest.raises(BulkheadFullError):
+            impatient.call(full(raising(ConnectionError())))
 
 
 def raising(*errors: BaseException) -> Callable[[], None]:

@@ -115,7 +115,15 @@ def test_no_further_attempt_begins_after_the_timeout(retry: Callable[..., Retry]
 
 @pytest.mark.parametrize(
     "error",
-    [TypeError(), AttributeError(), NameError(), AssertionError(), KeyError(), pybreaker.CircuitBreakerError()],
+    [
+        TypeError(),
+        AttributeError(),
+        NameError(),
+        AssertionError(),
+        KeyError(),
+        StopIteration(),
+        pybreaker.CircuitBreakerError(),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_refusals_and_programming_errors_are_not_retried_by_default(
@@ -471,6 +479,13 @@ def test_the_settings_survive_pickling() -> None:
 def test_a_budget_on_another_clock_is_refused(clock: FakeClock) -> None:
     with pytest.raises(ConfigurationError, match="clock"):
         Retry(budget=RetryBudget("system", clock=SYSTEM_CLOCK), clock=clock)
+
+
+def test_a_coroutine_function_is_not_called_without_being_awaited(retry: Callable[..., Retry]) -> None:
+    async def fetch() -> None: ...
+
+    with pytest.raises(TypeError, match="call_async"):
+        retry().call(fetch)  # type: ignore[unused-coroutine]
 
 
 # --- with_retry ------------------------------------------------------------------------------------------------------

@@ -31,8 +31,10 @@ NEVER_BY_DEFAULT: Final = (
     ImportError,
     LookupError,
     ArithmeticError,
+    StopIteration,
+    StopAsyncIteration,
 )
-"""A refusal, and what is wrong with the program: it would be the same the next time. Retried only if named."""
+"""A refusal, what is wrong with the program, and the end of an iteration: it would be the same the next time. Retried only if named."""
 
 
 @dataclass(frozen=True, slots=True)

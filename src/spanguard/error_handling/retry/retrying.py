@@ -63,8 +63,11 @@ class Retry:
 
         Raises:
             DeadlineExceededError: there is no time even for the first attempt.
+            TypeError: it is a coroutine function, which `call_async` is for.
             BaseException: whatever the last attempt raised.
         """
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(f"retry {self.name!r}: call() would not await {_name_of(function)}; use call_async().")
         guarded: Callable[P, R] = _guard(self._policy, function)
         return guarded(*args, **kwargs)
 
@@ -81,7 +84,7 @@ class Retry:
         """
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise ConfigurationError(
-                f"retry {self.name!r}: {function.__qualname__} is a generator function, and what it has yielded cannot "
+                f"retry {self.name!r}: {_name_of(function)} is a generator function, and what it has yielded cannot "
                 "be taken back; put the loop that consumes it into a function, or use `for attempt in Retry(...)`."
             )
         guard = _guard_async if inspect.iscoroutinefunction(function) else _guard
