@@ -9,7 +9,12 @@
     ├── RateLimitExceededError (TimeoutError)                 in spanguard.rate_limiter
     ├── BulkheadFullError (TimeoutError)                      in spanguard.error_handling
     ├── CallTimeoutError (TimeoutError)                       in spanguard.error_handling
-    └── FallbackFailedError (ExceptionGroup)                  in spanguard.error_handling
+    ├── FallbackFailedError (ExceptionGroup)                  in spanguard.error_handling
+    └── DeadLetterError                                       in spanguard.error_handling
+        ├── DeadLetterPayloadError (ValueError)
+        ├── DeadLetterNotFoundError (LookupError)
+        ├── DeadLetterLeasedError (RuntimeError)
+        └── DeadLetterDatabaseError (RuntimeError)
 
 The leaves that belong to one guard are defined beside it; the root and what every room needs stand here.
 """

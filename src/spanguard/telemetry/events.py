@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from opentelemetry import trace
-from opentelemetry._logs import SeverityNumber, get_logger
+from opentelemetry._logs import SeverityNumber, _internal, get_logger
 from opentelemetry.context import Context
 
 from spanguard import semconv
@@ -110,6 +110,9 @@ def emit(
         severity: INFO, WARN, ERROR or FATAL.
         context: where the event belongs, if not to what is current.
     """
+    # Asked the way the API's own logger does; without a provider its record would be made in vain.
+    if not _sinks and _internal._LOGGER_PROVIDER is None:  # noqa: SLF001
+        return
     with safely("events"):
         clean = clean_attributes(attributes)
         text = clean_text(body)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 REDACTED: Final = "[REDACTED]"
 MAX_MESSAGE: Final = 500
 """Characters kept of an error's text."""
+
+KNOWN_KEYS: Final = 1024
 
 _SECRET_WORDS: Final = (
     "password",
@@ -43,11 +46,13 @@ class Redactor:
         words = (*_SECRET_WORDS, *filter(None, map(_folded, more)))
         self._secret = re.compile("|".join(map(re.escape, words)))
         spelled = "|".join((*map(re.escape, words), *_SPLIT_WORDS))
+        # The same few keys come again and again, and folding one costs more than looking it up.
+        self._known = lru_cache(KNOWN_KEYS)(lambda key: self._secret.search(_folded(key)) is not None)
         self._in_text = re.compile(rf"(?i)([\w-]*(?:{spelled})[\w-]*[\"']?\s*[:=]\s*){_VALUE}")
 
     def is_secret(self, key: str) -> bool:
         """Tell whether what stands under this key must not be kept."""
-        return self._secret.search(_folded(key)) is not None
+        return self._known(key)
 
     def text(self, message: str) -> str:
         """Return the beginning of an error's text, without what stands after a secret-looking word or before a URL's host."""

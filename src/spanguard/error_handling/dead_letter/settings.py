@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite
 from typing import Final
 
@@ -65,11 +66,16 @@ class DeadLetterSettings:
 
 def name_problems(setting: str, value: object) -> Iterator[str]:
     """Yield what is wrong with the name of a queue or an operation."""
-    if not isinstance(value, str) or not _NAME.fullmatch(value) or len(value) > MAX_NAME:
+    if not isinstance(value, str) or not _is_name(value):
         yield (
             f"{setting} is {value!r}; it must be 1 to {MAX_NAME} letters, digits and any of . _ : / -, since it becomes "
             "an attribute of signals."
         )
+
+
+@lru_cache(256)
+def _is_name(value: str) -> bool:
+    return _NAME.fullmatch(value) is not None and len(value) <= MAX_NAME
 
 
 def whole_problems(name: str, value: object, *, hint: str = "") -> Iterator[str]:

@@ -86,7 +86,7 @@ _ADDED: Final = [
     for column in _letters.columns
     if column.name not in {"id", "leased_until", "lease_token", "replay_error_type"}
 ]
-_SQLITE_INSERT: Final = str(_insert.compile(dialect=sqlite.dialect(paramstyle="named"), column_keys=_ADDED))
+_SQLITE_INSERT: Final = str(_insert.compile(dialect=sqlite.dialect(paramstyle="qmark"), column_keys=_ADDED))
 _waiting = _c.state == LetterState.WAITING.value
 
 
@@ -258,7 +258,7 @@ class Store:
             connection = writers.pop() if writers else self._engine.raw_connection()
             try:
                 cursor = connection.cursor()
-                cursor.execute(_SQLITE_INSERT, row)
+                cursor.execute(_SQLITE_INSERT, tuple(map(row.__getitem__, _ADDED)))
                 connection.commit()
             except BaseException:
                 connection.invalidate()
