@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -483,6 +485,16 @@ def test_size_and_oldest_age_are_gauges_that_follow_other_processes(
     assert gauges() == (0, 0)
 
 
+def test_a_closed_queue_has_no_gauges(make_queue: MakeQueue, signals: Signals) -> None:
+    queue = make_queue("closed")
+    queue.add("send", {})
+    queue.purge(state="waiting")
+    metric, mine = "spanguard.dead_letter.queue.size", {"spanguard.dead_letter.queue.name": "closed"}
+    assert [point.value for point in signals.points(metric) if point.attributes == mine] == [0]
+    queue.close()
+    assert list(queue._gauges._size()) == []
+
+
 # --- settings and databases ----------------------------------------------------------------------------------------
 
 
@@ -536,6 +548,11 @@ def test_tables_of_somebody_else_are_refused(queue: DeadLetterQueue, path: Path)
     connection.close()
     with pytest.raises(DeadLetterDatabaseError, match="are of no version"):
         queue.size()
+
+
+def test_sqlalchemy_is_not_imported_before_there_is_a_queue() -> None:
+    program = "import sys, spanguard.error_handling; sys.exit('sqlalchemy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_sqlite_is_in_wal_and_waits_for_the_disk(queue: DeadLetterQueue) -> None:

@@ -294,7 +294,8 @@ class DeadLetterQueue:
         return None if oldest is None else max(0.0, self._clock.time() - oldest)
 
     def close(self) -> None:
-        """Give back the connections to the database; the next use takes new ones."""
+        """Give back the connections to the database, and end the gauges. A later use takes new connections."""
+        self._gauges.end()
         self._store.close()
 
     def start_again_in_child(self) -> None:

@@ -120,13 +120,24 @@ class Gauges:
         self._lock = threading.Lock()
         self._known: tuple[int, float | None] | None = None
         self._asking: threading.Thread | None = None
+        self._has_ended = False
         COUNTS.observe(semconv.DEAD_LETTER_SIZE_METRIC, self, Gauges._size)
         COUNTS.observe(semconv.DEAD_LETTER_OLDEST_METRIC, self, Gauges._oldest_age)
 
     def refresh(self) -> None:
         """Ask the database now."""
+        if self._has_ended:
+            return
         with safely(COMPONENT):
             self._known = self._waiting()
+
+    def end(self) -> None:
+        """Show nothing any more, and ask nothing."""
+        with self._lock:
+            self._has_ended, asking = True, self._asking
+        if asking is not None:
+            asking.join()
+        self._known = None
 
     def start_again_in_child(self) -> None:
         """Drop what another thread of the parent held: it does not exist here."""
@@ -146,6 +157,8 @@ class Gauges:
 
     def _refresh_aside(self) -> None:
         with self._lock:
+            if self._has_ended:
+                return
             if self._asking is None or not self._asking.is_alive():
                 self._asking = threading.Thread(target=self.refresh, name="spanguard-dead-letters", daemon=True)
                 self._asking.start()
