@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import pickle
@@ -376,6 +377,35 @@ def test_64_threads_are_never_more_at_once_than_allowed(make: Callable[..., Bulk
         pass
     assert peaks[1] <= 3
     assert (bulkhead.stats().admitted, is_idle(bulkhead)) == (6400, True)
+
+
+def test_threads_and_tasks_that_come_go_and_give_up_leave_all_permits_behind() -> None:
+    bulkhead = Bulkhead(3, 50, 0.002, name="stress")
+
+    async def impatient(number: int) -> None:
+        task = asyncio.ensure_future(bulkhead.call_async(asyncio.sleep, 0.0005))
+        for _ in range(number % 7):
+            await asyncio.sleep(0)
+        if number % 3:
+            task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() or isinstance(task.exception(), BulkheadFullError | None)
+
+    async def many() -> None:
+        await asyncio.gather(*(impatient(number) for number in range(500)))
+
+    def in_a_loop() -> None:
+        asyncio.run(many())
+
+    def in_a_thread() -> None:
+        for _ in range(200):
+            with contextlib.suppress(BulkheadFullError), bulkhead.calling():
+                pass
+
+    with running(*[in_a_loop] * 2, *[in_a_thread] * 4):
+        pass
+    assert is_idle(bulkhead)
+    assert bulkhead.stats().cancelled > 0
 
 
 # --- fork ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import pickle
 import threading
 import weakref
@@ -163,6 +164,18 @@ def test_no_more_answers_are_kept_than_allowed_and_the_least_used_goes_first(dep
     assert [policy.call(dependency.ask, question) for question in (1, 2, 3)] == [1, "none", 3]
 
 
+def test_an_answer_that_stood_in_counts_as_used(dependency: Dependency) -> None:
+    policy = GracefulDegradation(LastGood(max_entries=2), "none", name="api")
+    for question in (1, 2):
+        policy.call(dependency.ask, question)
+    dependency.error = ConnectionError()
+    policy.call(dependency.ask, 1)
+    dependency.error = None
+    policy.call(dependency.ask, 3)
+    dependency.error = ConnectionError()
+    assert [policy.call(dependency.ask, question) for question in (1, 2)] == [1, "none"]
+
+
 def test_a_key_of_ones_own_tells_calls_apart(dependency: Dependency) -> None:
     policy = GracefulDegradation(LastGood(key=lambda question, **_: question % 10), name="api")
     policy.call(dependency.ask, 15, trace="a")
@@ -191,6 +204,29 @@ def test_answers_are_kept_from_many_threads(dependency: Dependency) -> None:
     for thread in threads:
         thread.join()
     assert (policy.stats().primary, len(policy._memories[0])) == (4000, 8)
+
+
+def test_a_child_has_its_parents_answers_though_the_locks_were_held(dependency: Dependency) -> None:
+    policy = GracefulDegradation(LastGood(), name="api")
+    policy.call(dependency.ask, 1)
+    dependency.error = ConnectionError()
+    held, forked = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with policy._memories[0]._lock, policy._tally._lock:
+            held.set()
+            forked.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(30)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if policy.call(dependency.ask, 1) == 1 else 1)
+    _, status = os.waitpid(pid, 0)
+    forked.set()
+    holder.join()
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 # --- errors --------------------------------------------------------------------------------------------------------

@@ -77,3 +77,29 @@ async def test_both_clocks_have_one_shape(any_clock: Clock) -> None:
     await any_clock.sleep_async(0)
     assert any_clock.monotonic() >= before
     assert any_clock.time() > 1_600_000_000
+
+
+def test_a_wait_ends_when_its_event_is_set(clock: FakeClock) -> None:
+    event = threading.Event()
+    waiter = threading.Thread(target=clock.wait, args=(event, 5))
+    waiter.start()
+    clock.wait_for_sleepers()
+    event.set()
+    waiter.join(10)
+    assert (waiter.is_alive(), clock.sleeping) == (False, 0)
+
+
+def test_a_wait_ends_when_the_clock_was_advanced_so_far(clock: FakeClock) -> None:
+    waiter = threading.Thread(target=clock.wait, args=(threading.Event(), 5))
+    waiter.start()
+    clock.wait_for_sleepers()
+    clock.advance(5)
+    waiter.join(10)
+    assert not waiter.is_alive()
+
+
+def test_a_wait_moves_a_clock_that_advances_by_itself() -> None:
+    clock = FakeClock(auto_advance=True)
+    before = clock.monotonic()
+    clock.wait(threading.Event(), 5)
+    assert clock.monotonic() == before + 5

@@ -28,10 +28,6 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-async def answer() -> str:
-    return "result"
-
-
 async def never() -> None:
     await asyncio.get_running_loop().create_future()
 
@@ -59,8 +55,14 @@ async def test_a_task_is_cancelled_by_the_clock_that_was_given(policy: Timeout, 
     assert policy.stats().timed_out == 1
 
 
-async def test_a_task_that_ends_in_time_returns_its_result(policy: Timeout, clock: FakeClock) -> None:
-    assert await policy.call_async(answer) == "result"
+async def test_a_task_that_ends_in_time_returns_its_result_and_stops_the_clock(
+    policy: Timeout, clock: FakeClock
+) -> None:
+    answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    call = asyncio.ensure_future(policy.call_async(lambda: answer))
+    await until(lambda: clock.sleeping == 1)
+    answer.set_result("result")
+    assert await call == "result"
     await until(lambda: clock.sleeping == 0)
     assert policy.stats().in_time == 1
 

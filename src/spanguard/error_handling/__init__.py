@@ -48,7 +48,7 @@ from spanguard.error_handling.error_handler import (
 from spanguard.error_handling.retry import Attempt, Jitter, Retry, RetryBudget, RetryConfig, retry_budget, with_retry
 from spanguard.error_handling.timeout import CallTimeoutError, Timeout, TimeoutStats
 from spanguard.errors import DeadlineExceededError
-from spanguard.telemetry.deadline import deadline, received_deadline, remaining
+from spanguard.telemetry.deadline import check_deadline, deadline, received_deadline, remaining
 
 __all__ = [
     "Answer",
@@ -95,6 +95,7 @@ __all__ = [
     "TimeWindow",
     "Timeout",
     "TimeoutStats",
+    "check_deadline",
     "circuit_breakers",
     "deadline",
     "degraded_answers",
