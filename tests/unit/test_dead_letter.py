@@ -572,13 +572,20 @@ def test_threads_add_without_losing_a_letter(queue: DeadLetterQueue) -> None:
 
 
 def test_a_forked_child_adds_on_its_own_connection(queue: DeadLetterQueue) -> None:
+    def connection() -> object:
+        assert queue._store._writers is not None
+        return queue._store._writers[0].dbapi_connection
+
     queue.add("send", "parent")
+    of_parent = connection()
     child = os.fork()
     if child == 0:
+        own = False
         try:
             queue.add("send", "child")
+            own = connection() is not of_parent
         finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+            os._exit(0 if own else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     queue.add("send", "parent again")
     assert [letter.payload for letter in queue.list()] == ["parent", "child", "parent again"]
