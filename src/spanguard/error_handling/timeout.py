@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from contextvars import Token
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, ClassVar, Literal, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Literal, NoReturn, ParamSpec, Self, TypeVar
 
 from opentelemetry._logs import SeverityNumber
 
@@ -16,7 +17,7 @@ from spanguard.clock import SYSTEM_CLOCK, Clock
 from spanguard.error_handling import forms
 from spanguard.errors import ConfigurationError, DeadlineExceededError, SpanguardError
 from spanguard.telemetry import emit
-from spanguard.telemetry.deadline import DeadlineScope, deadline, remaining
+from spanguard.telemetry.deadline import Ends, current
 from spanguard.telemetry.spans import GuardSpan, annotate, root_of
 
 P = ParamSpec("P")
@@ -161,12 +162,12 @@ class Timeout:
 class Calling:
     """What `calling()` returns: the block under `with` or `async with` has so many seconds."""
 
-    __slots__ = ("_alarm", "_is_ours", "_limit", "_operation", "_scope", "_seconds", "_span", "_start", "_timeout")
+    __slots__ = ("_alarm", "_is_ours", "_limit", "_marker", "_operation", "_seconds", "_span", "_start", "_timeout")
 
     def __init__(self, timeout: Timeout, operation: object) -> None:
         self._timeout = timeout
         self._operation = operation
-        self._scope: DeadlineScope | None = None
+        self._marker: Token[Ends | None] | None = None
         self._span: GuardSpan | None = None
         self._limit: asyncio.Timeout | None = None
         self._alarm: asyncio.Task[None] | None = None
@@ -179,22 +180,20 @@ class Calling:
         Raises:
             DeadlineExceededError: a deadline around the block has passed.
         """
-        timeout = self._timeout
-        if self._scope is not None:
+        timeout, outer = self._timeout, current.get()
+        if self._marker is not None:
             raise RuntimeError("this calling() block is under way; ask the timeout for another with calling().")
-        left = remaining()
-        self._is_ours = left is None or timeout.seconds < left
-        self._seconds = timeout.seconds if left is None else min(timeout.seconds, left)
+        clock = timeout._clock  # noqa: SLF001 - its own module
+        self._seconds = timeout.seconds
         self._span = forms.new_span(timeout.name, self._operation or self)
-        self._start = timeout._clock.monotonic()  # noqa: SLF001 - its own module
-        scope = deadline(timeout.seconds, clock=timeout._clock)  # noqa: SLF001 - its own module
-        try:
-            scope.__enter__()
-        except DeadlineExceededError as error:
-            self._settle("not_begun")
-            forms.end_span(self._span, error, is_refusal=True)
-            raise
-        self._scope = scope
+        if outer is not None and (left := outer.remaining()) <= timeout.seconds:
+            self._seconds = left
+            self._is_ours = False
+            if left <= 0:
+                self._refuse()
+        self._start = clock.monotonic()
+        # Not through `deadline`, whose checks and services cost more than all the rest of a call.
+        self._marker = current.set(Ends(self._start + self._seconds, clock))
         return self
 
     def __exit__(
@@ -205,7 +204,7 @@ class Calling:
         Raises:
             CallTimeoutError: the block gave up because its time was over.
         """
-        if self._scope is None:
+        if self._marker is None:
             return
         elapsed = self._timeout._clock.monotonic() - self._start  # noqa: SLF001 - its own module
         if self._is_ours and isinstance(error, DeadlineExceededError) and elapsed >= self._seconds:
@@ -235,7 +234,7 @@ class Calling:
             CallTimeoutError: the block was cancelled because its time was over, or gave up itself.
         """
         limit, alarm = self._limit, self._alarm
-        if limit is None or self._scope is None:
+        if limit is None or self._marker is None:
             return
         if alarm is not None:
             alarm.cancel()
@@ -251,9 +250,13 @@ class Calling:
         self, outcome: Outcome, error: BaseException | None, elapsed: float, *, cause: BaseException | None = None
     ) -> None:
         """Leave the deadline, tell how it went, and raise what takes the place of `cause`."""
-        scope, self._scope = self._scope, None
-        if scope is not None:
-            scope.__exit__(None, None, None)
+        marker, self._marker = self._marker, None
+        if marker is not None:
+            # A block may be left in another context than it was entered in; that one has nothing to put back.
+            try:  # noqa: SIM105 - `contextlib.suppress` would cost as much as all the rest here
+                current.reset(marker)
+            except ValueError:
+                pass
         self._settle(outcome)
         if outcome in ("late", "timed_out"):
             name = self._timeout.name
@@ -271,6 +274,14 @@ class Calling:
         forms.end_span(self._span, error)
         if cause is not None and error is not None:
             raise error from cause
+
+    def _refuse(self) -> NoReturn:
+        error = DeadlineExceededError(
+            f"timeout {self._timeout.name!r}: the call was not begun: its deadline has passed."
+        )
+        self._settle("not_begun")
+        forms.end_span(self._span, error, is_refusal=True)
+        raise error
 
     def _settle(self, outcome: Outcome) -> None:
         self._timeout._tally.bump(outcome)  # noqa: SLF001 - its own module

@@ -22,7 +22,7 @@ from spanguard.errors import ConfigurationError, DeadlineExceededError
 _MOST_DIGITS: Final = 15
 
 
-class _Ends:
+class Ends:
     """When it ends, on which clock."""
 
     __slots__ = ("at", "clock")
@@ -32,10 +32,11 @@ class _Ends:
         self.clock = clock
 
     def remaining(self) -> float:
+        """Return the seconds that are left, 0.0 when it has passed."""
         return max(0.0, self.at - self.clock.monotonic())
 
 
-current: Final[ContextVar[_Ends | None]] = ContextVar("spanguard.deadline", default=None)
+current: Final[ContextVar[Ends | None]] = ContextVar("spanguard.deadline", default=None)
 """The deadline that covers the running code; None where there is none."""
 
 
@@ -68,7 +69,7 @@ class DeadlineScope:
         self._seconds = seconds
         self._propagate = propagate
         self._clock = clock
-        self._marker: Token[_Ends | None] | None = None
+        self._marker: Token[Ends | None] | None = None
         self._attached: Token[otel_context.Context] | None = None
 
     def __enter__(self) -> Self:
@@ -85,7 +86,7 @@ class DeadlineScope:
         seconds = min(left)
         if seconds <= 0:
             raise DeadlineExceededError("the work was not begun: its deadline has passed.")
-        self._marker = current.set(_Ends(self._clock.monotonic() + seconds, self._clock))
+        self._marker = current.set(Ends(self._clock.monotonic() + seconds, self._clock))
         if self._propagate:
             at = int((self._clock.time() + seconds) * 1000)
             self._attached = otel_context.attach(baggage.set_baggage(semconv.DEADLINE_BAGGAGE, str(at)))

@@ -26,7 +26,7 @@ from spanguard.error_handling.degradation.sources import (
 )
 from spanguard.errors import ConfigurationError
 from spanguard.telemetry import emit, error_type
-from spanguard.telemetry.spans import GuardSpan, annotate, root_of, start_child_span
+from spanguard.telemetry.spans import GuardSpan, annotate, has_provider, root_of, start_child_span
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -116,38 +116,52 @@ class GracefulDegradation:
 
     def answer(self, func: Callable[..., T], *args: Any, **kwargs: Any) -> Answer[T]:
         """Do what `call` does, and tell whether the answer is degraded."""
-        with forms.spanned(self._name, root_of(func)) as span:
-            try:
-                value = func(*args, **kwargs)
-            except Exception as error:  # noqa: BLE001 - which of them are answered is what the policy says
-                recovery = _Recovery(self, span, error)
-                for function in recovery.functions(self._sources, func, args, kwargs):
-                    with recovery.running():
-                        recovery.answered(forms.finished(self._name, function(*args, **kwargs)), "function")
-                try:
-                    return recovery.result()
-                finally:
-                    del recovery  # or the error's traceback would keep itself alive, as with Python's own `error` here
-            self._keep(func, args, kwargs, forms.finished(self._name, value))
-            return Answer(value)
+        if has_provider():
+            with forms.spanned(self._name, root_of(func)) as span:
+                return self._answer(span, func, args, kwargs)
+        return self._answer(None, func, args, kwargs)
 
     async def answer_async(self, func: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> Answer[T]:
         """Do what `call_async` does, and tell whether the answer is degraded."""
-        with forms.spanned(self._name, root_of(func)) as span:
+        if has_provider():
+            with forms.spanned(self._name, root_of(func)) as span:
+                return await self._answer_async(span, func, args, kwargs)
+        return await self._answer_async(None, func, args, kwargs)
+
+    def _answer(
+        self, span: GuardSpan | None, func: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Answer[T]:
+        try:
+            value = func(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - which of them are answered is what the policy says
+            recovery = _Recovery(self, span, error)
+            for function in recovery.functions(self._sources, func, args, kwargs):
+                with recovery.running():
+                    recovery.answered(forms.finished(self._name, function(*args, **kwargs)), "function")
             try:
-                value = await func(*args, **kwargs)
-            except Exception as error:  # noqa: BLE001 - which of them are answered is what the policy says
-                recovery = _Recovery(self, span, error)
-                for function in recovery.functions(self._sources, func, args, kwargs):
-                    with recovery.running():
-                        stand_in = function(*args, **kwargs)
-                        recovery.answered(await stand_in if inspect.isawaitable(stand_in) else stand_in, "function")
-                try:
-                    return recovery.result()
-                finally:
-                    del recovery  # or the error's traceback would keep itself alive, as with Python's own `error` here
-            self._keep(func, args, kwargs, value)
-            return Answer(value)
+                return recovery.result()
+            finally:
+                del recovery  # or the error's traceback would keep itself alive, as with Python's own `error` here
+        self._keep(func, args, kwargs, forms.finished(self._name, value))
+        return Answer(value)
+
+    async def _answer_async(
+        self, span: GuardSpan | None, func: Callable[..., Awaitable[T]], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Answer[T]:
+        try:
+            value = await func(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - which of them are answered is what the policy says
+            recovery = _Recovery(self, span, error)
+            for function in recovery.functions(self._sources, func, args, kwargs):
+                with recovery.running():
+                    stand_in = function(*args, **kwargs)
+                    recovery.answered(await stand_in if inspect.isawaitable(stand_in) else stand_in, "function")
+            try:
+                return recovery.result()
+            finally:
+                del recovery  # as above
+        self._keep(func, args, kwargs, value)
+        return Answer(value)
 
     def __call__(self, function: Callable[P, T], /) -> Callable[P, T]:
         """Decorate a function or coroutine function.
