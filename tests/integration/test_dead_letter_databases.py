@@ -28,7 +28,7 @@ WRITERS = 2
 
 # Forks writers that tell each letter on a pipe once `add` has returned, and kills them at any moment.
 KILLER = """
-import json, os, random, signal, sys
+import json, os, random, select, signal, sys
 from spanguard.error_handling import DeadLetterQueue
 
 url, kills, writers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -53,17 +53,15 @@ def start_writer(first):
 acknowledged, killed = [], 0
 while killed < kills:
     begun = [start_writer((killed + index) * 1_000_000) for index in range(writers)]
-    told = [os.read(reading, chance.randrange(1, 40)) for _, reading in begun]
+    select.select([reading for _, reading in begun], [], [])
     for _ in range(chance.randrange(3000)):
         os.sched_yield()
-    for index, (child, reading) in enumerate(begun):
+    for child, reading in begun:
         os.kill(child, signal.SIGKILL)
         assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
         killed += 1
-        while more := os.read(reading, 65536):
-            told[index] += more
-        os.close(reading)
-        acknowledged += map(int, told[index].splitlines())
+        with os.fdopen(reading) as lines:
+            acknowledged += map(int, lines)
 json.dump({"killed": killed, "acknowledged": acknowledged}, sys.stdout)
 """
 
@@ -122,7 +120,7 @@ def test_no_acknowledged_letter_of_a_killed_writer_is_lost_and_none_is_twice(tmp
     connection.close()
     assert integrity == ("ok",)
     assert result["killed"] >= KILLS
-    assert len(result["acknowledged"]) > KILLS
+    assert len(result["acknowledged"]) >= KILLS / WRITERS
     assert set(result["acknowledged"]) - set(stored) == set()
     assert [number for number, times in Counter(stored).items() if times > 1] == []
 
