@@ -223,6 +223,15 @@ def test_the_deadlines_own_end_is_not_mistaken_for_the_timeouts(policy: Timeout,
         policy.call(work)
 
 
+def test_a_block_that_ran_under_a_deadline_can_run_again_without(policy: Timeout, clock: FakeClock) -> None:
+    block = policy.calling()
+    with deadline(1, clock=clock), block:
+        pass
+    with pytest.raises(CallTimeoutError), block:
+        clock.advance(2)
+        check_deadline("the next page")
+
+
 async def test_a_task_is_cancelled_when_the_deadline_around_it_ends(policy: Timeout, clock: FakeClock) -> None:
     with deadline(0.5, clock=clock):
         call = asyncio.ensure_future(policy.call_async(never))

@@ -184,7 +184,7 @@ class Calling:
         if self._marker is not None:
             raise RuntimeError("this calling() block is under way; ask the timeout for another with calling().")
         clock = timeout._clock  # noqa: SLF001 - its own module
-        self._seconds = timeout.seconds
+        self._seconds, self._is_ours = timeout.seconds, True
         self._span = forms.new_span(timeout.name, self._operation or self)
         if outer is not None and (left := outer.remaining()) <= timeout.seconds:
             self._seconds = left
