@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import pickle
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,6 +16,7 @@ import pybreaker
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry import trace
 
 from spanguard import semconv
 from spanguard.clock import SYSTEM_CLOCK
@@ -419,6 +421,38 @@ def test_a_breaker_below_shares_the_span_of_each_attempt(
     breaker = CircuitBreaker(name="api", clock=clock)
     retry()(breaker(Dependency(clock, *errors(1))))()
     assert [span.name for span in signals.spans()] == ["backoff api", "attempt api", "guard api"]
+
+
+def test_below_another_guard_the_span_of_an_attempt_is_current_only_while_it_runs(
+    retry: Callable[..., Retry], clock: FakeClock, signals: Signals
+) -> None:
+    dependency = Dependency(clock, *errors(1))
+
+    def work() -> tuple[Any, Any]:
+        before = trace.get_current_span()
+        retry().call(dependency)
+        return before, trace.get_current_span()
+
+    before, after = CircuitBreaker(name="outer", clock=clock).call(work)
+    assert after is before
+
+
+def test_a_retry_that_joins_the_span_of_another_guard_gives_it_back(
+    retry: Callable[..., Retry], clock: FakeClock, signals: Signals
+) -> None:
+    seen: list[Any] = []
+    dependency = Dependency(clock, *errors(1))
+    guarded = retry()(dependency)
+
+    @functools.wraps(guarded)
+    def between() -> None:
+        seen.append(trace.get_current_span())
+        guarded()
+        seen.append(trace.get_current_span())
+
+    CircuitBreaker(name="outer", clock=clock)(between)()
+    assert [span.name for span in signals.spans() if span.name.startswith("guard")] == ["guard outer"]
+    assert seen[0] is seen[1]
 
 
 # --- settings --------------------------------------------------------------------------------------------------------

@@ -63,6 +63,15 @@ def test_what_was_spent_comes_back_when_its_window_is_over(clock: FakeClock) -> 
     assert budget.try_spend()
 
 
+def test_retries_of_the_same_moment_come_back_with_the_last_of_them(clock: FakeClock) -> None:
+    budget = RetryBudget("late", min_per_second=0.2, clock=clock)
+    budget.try_spend()
+    clock.advance(0.4)
+    budget.try_spend()
+    clock.advance(9.8)
+    assert [budget.try_spend() for _ in range(2)] == [False, False]
+
+
 def test_calls_pay_in_whether_they_succeed_or_fail(clock: FakeClock) -> None:
     budget = RetryBudget("paid", min_per_second=0, clock=clock)
     retry = build(clock, budget)
