@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import pickle
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from email.message import Message
@@ -296,6 +297,18 @@ def test_retry_after_is_honoured_up_to_its_cap(
     dependency = Dependency(clock, error)  # the clock says Tue, 14 Nov 2023 22:13:20 GMT
     retry().call(dependency)
     assert dependency.waits == [wait]
+
+
+def test_a_date_without_a_zone_is_in_gmt_wherever_the_machine_is(
+    retry: Callable[..., Retry], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dependency = Dependency(clock, AskedToWaitError("Tue, 14 Nov 2023 22:13:32 -0000"))
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        retry().call(dependency)
+    time.tzset()
+    assert dependency.waits == [12]
 
 
 def test_retry_after_can_be_left_unheard(retry: Callable[..., Retry], clock: FakeClock) -> None:
