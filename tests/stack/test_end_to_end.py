@@ -72,6 +72,7 @@ def walk(storm: Outage, slowness: Outage, overrun: dict[int, int], servers: Serv
         victorialogs=ends.victorialogs,
         jaeger=ends.jaeger,
         alertmanager=ends.alertmanager,
+        variables={"service": SERVICE},
     )
 
 
