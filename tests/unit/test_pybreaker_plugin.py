@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
@@ -238,12 +237,12 @@ def test_a_breaker_without_a_name_is_unnamed(plugin: PybreakerInstrumentor, sign
 
 
 def test_a_renamed_breaker_counts_under_its_new_name(plugin: PybreakerInstrumentor, signals: Signals) -> None:
-    breaker = pybreaker.CircuitBreaker(name="former")
+    breaker = pybreaker.CircuitBreaker(name="formerly_named")
     breaker.call(int)
-    breaker.name = "renamed"
+    breaker.name = "newly_named"
     breaker.call(int)
-    assert (counted(signals, "former"), counted(signals, "renamed")) == ({"success": 1}, {"success": 1})
-    assert (status(signals, "former"), status(signals, "renamed")) == ({}, {"closed": 1})
+    assert (counted(signals, "formerly_named"), counted(signals, "newly_named")) == ({"success": 1}, {"success": 1})
+    assert (status(signals, "formerly_named"), status(signals, "newly_named")) == ({}, {"closed": 1})
 
 
 def test_the_own_breaker_is_not_counted_twice(plugin: PybreakerInstrumentor, signals: Signals) -> None:
@@ -405,23 +404,29 @@ def test_a_generator_collected_while_this_thread_holds_the_lock_does_not_jam_it(
     assert counted(signals) == {"failure": 1}
 
 
-def test_a_child_can_count_though_the_lock_was_held(breaker: pybreaker.CircuitBreaker) -> None:
+def test_a_child_can_count_though_the_lock_was_held(
+    breaker: pybreaker.CircuitBreaker, in_child: Callable[[Callable[[], object]], str]
+) -> None:
+    breaker.name = "forked_theirs"
     breaker.call(int)
-    read, write = os.pipe()
-    with breaker._spanguard_watch.lock:  # type: ignore[attr-defined]
-        pid = os.fork()
-        if pid == 0:
-            try:
-                breaker.call(int)
-                values = [
-                    value
-                    for attributes, value in COUNTS.read(semconv.BREAKER_CALLS_METRIC)
-                    if attributes[semconv.POLICY_NAME.key] == "theirs" and value
-                ]
-                os.write(write, repr(values).encode())
-            finally:
-                os._exit(0)
-    os.close(write)
-    assert os.read(read, 100) == b"[1]"
-    os.close(read)
-    os.waitpid(pid, 0)
+    held, forked = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with breaker._spanguard_watch.lock:  # type: ignore[attr-defined]
+            held.set()
+            forked.wait(30)
+
+    def count_one() -> list[float]:
+        breaker.call(int)
+        read = COUNTS.read(semconv.BREAKER_CALLS_METRIC)
+        return [value for attributes, value in read if attributes[semconv.POLICY_NAME.key] == "forked_theirs" and value]
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    try:
+        answer = in_child(count_one)
+    finally:
+        forked.set()
+        thread.join()
+    assert answer == "[1]"
