@@ -326,6 +326,7 @@ def test_uninstrument_restores_every_class_and_every_object() -> None:
         attempt(breaker)
     plugin.uninstrument()
     assert [dict(vars(cls)) for cls in CLASSES] == classes
+    assert not [name for cls in CLASSES for name in vars(cls) if "spanguard" in name]
     assert set(vars(before)) == set(vars(meanwhile)) == keys
 
 
@@ -365,6 +366,14 @@ def test_a_library_that_is_too_old_is_skipped_alone(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ModuleNotFoundError, match="skipped"):
         plugin.instrument(skip_dep_check=True)
     assert not plugin.is_instrumented_by_opentelemetry
+
+
+def test_a_library_that_has_become_another_is_skipped_alone_and_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(pybreaker.CircuitBreaker, "_inc_counter")
+    before = [dict(vars(cls)) for cls in CLASSES]
+    with pytest.raises(ModuleNotFoundError, match="lacks '_inc_counter'"):
+        PybreakerInstrumentor().instrument()
+    assert [dict(vars(cls)) for cls in CLASSES] == before
 
 
 def test_threads_lose_no_count(breaker: pybreaker.CircuitBreaker, signals: Signals) -> None:
