@@ -166,6 +166,20 @@ def test_python_logs_are_exported_where_the_environment_asks_for_it(run: Run, ot
     assert "seen" in [record.body for record in otlp_receiver.signals.logs()]
 
 
+def test_a_disabled_sdk_looks_for_no_collector(run: Run) -> None:
+    result = run(
+        """
+        import logging, threading
+        logging.basicConfig()
+        telemetry.setup(service_name="shop")
+        [thread.join() for thread in threading.enumerate() if thread.name == "spanguard-endpoints"]
+        """,
+        OTEL_SDK_DISABLED="true",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_a_second_setup_returns_the_first(run: Run) -> None:
     result = run("""
         print(telemetry.setup() is telemetry.setup())

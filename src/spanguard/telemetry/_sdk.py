@@ -22,6 +22,7 @@ from opentelemetry.sdk.environment_variables import (
     OTEL_EXPORTER_OTLP_METRICS_PROTOCOL,
     OTEL_EXPORTER_OTLP_PROTOCOL,
     OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
+    OTEL_SDK_DISABLED,
 )
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
@@ -103,7 +104,8 @@ def build_providers(signals: list[Signal], attributes: Mapping[str, str]) -> Non
 
 def signals_over_http(signals: list[Signal]) -> list[Signal]:
     """Return the signals that the environment sends over OTLP http/protobuf."""
-    if os.environ.get(OTEL_CONFIG_FILE):
+    is_disabled = os.environ.get(OTEL_SDK_DISABLED, "").strip().lower() == "true"
+    if is_disabled or os.environ.get(OTEL_CONFIG_FILE):
         return []
     return [signal for signal in signals if _OTLP_HTTP in _exporter_names(signal)]
 
