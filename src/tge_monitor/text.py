@@ -35,7 +35,8 @@ def text_of_markup(markup: str, limit: int) -> str:
 def one_line(text: str, limit: int) -> str:
     """Return the text without control, invisible and unpaired characters, on one line, at most `limit` characters."""
     spaced = _SPACES.sub(" ", text)
-    clean = "".join(char for char in spaced if unicodedata.category(char) not in _INVISIBLE).strip()
+    visible = "".join(char for char in spaced if unicodedata.category(char) not in _INVISIBLE)
+    clean = _SPACES.sub(" ", visible).strip()
     return clean if len(clean) <= limit else clean[: limit - 1].rstrip() + "…"
 
 
