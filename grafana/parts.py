@@ -58,6 +58,11 @@ def promql(
     return query.range()
 
 
+def legend(*labels: str) -> str:
+    """Return the legend that shows these labels of a series."""
+    return " ".join(f"{{{{{name}}}}}" for name in labels)
+
+
 def lines(
     title: str, description: str, unit: str, *queries: prometheus.Dataquery, width: int = 12, stacked: bool = False
 ) -> timeseries.Panel:

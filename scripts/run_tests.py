@@ -24,7 +24,7 @@ COVERAGE = ("--cov", "--cov-report=term:skip-covered")
 REQUIRE_STACK = os.environ.get("SPANGUARD_REQUIRE_STACK") == "1"
 
 # Program that a test looks for -> Debian package that brings it.
-DEBIAN_PACKAGES = {"redis-server": "redis-server", "dockerd": "docker.io"}
+DEBIAN_PACKAGES = {"redis-server": "redis-server", "dockerd": "docker.io", "initdb": "postgresql"}
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ def main() -> int:
 
 def install_debian_packages(summary: Summary) -> None:
     """Install the Debian packages whose programs are missing, where that is possible."""
-    missing = [package for program, package in DEBIAN_PACKAGES.items() if shutil.which(program) is None]
+    missing = [package for program, package in DEBIAN_PACKAGES.items() if not is_installed(program)]
     if not missing:
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:
@@ -75,6 +75,11 @@ def install_debian_packages(summary: Summary) -> None:
     command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", *missing]
     # Runlevel 1: a server that Debian starts by itself would hold a port and outlive the tests.
     step(summary, f"packages: {', '.join(missing)}", command, {**environment, "RUNLEVEL": "1"})
+
+
+def is_installed(program: str) -> bool:
+    """Whether a program is on the PATH, or where Debian keeps those of PostgreSQL."""
+    return shutil.which(program) is not None or any(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
 
 
 def build_stack(summary: Summary) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import select
+import signal
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -27,3 +30,28 @@ def otlp_receiver() -> Iterator[OtlpReceiver]:
     """An OTLP endpoint on loopback, for programs that run as their own process."""
     with OtlpReceiver() as receiver:
         yield receiver
+
+
+@pytest.fixture
+def in_child() -> Callable[[Callable[[], object]], str]:
+    """Fork, call a function in the child, and return the repr of its result; a child that hangs is ended."""
+
+    def fork(function: Callable[[], object]) -> str:
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.write(write, repr(function()).encode())
+            finally:
+                os._exit(0)
+        os.close(write)
+        try:
+            if not select.select([read], [], [], 20)[0]:
+                os.kill(pid, signal.SIGKILL)
+                pytest.fail("the child hangs")
+            return os.read(read, 10_000).decode()
+        finally:
+            os.close(read)
+            os.waitpid(pid, 0)
+
+    return fork

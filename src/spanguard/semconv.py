@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 SCHEMA_SCOPE: Final = "spanguard"
 """The instrumentation scope of every signal."""
@@ -124,7 +124,22 @@ METRIC_OVERFLOW: Final = Attribute(
 
 # --- circuit breaker -----------------------------------------------------------------------------------------------
 
-BREAKER_STATES: Final = ("closed", "open", "half_open")
+# What these attributes may hold, as types: whoever sets one is checked against the registry.
+BreakerState = Literal["closed", "open", "half_open"]
+BreakerOutcome = Literal["success", "failure", "slow", "ignored", "rejected"]
+BreakerReason = Literal[
+    "consecutive_failures",
+    "failure_rate",
+    "slow_call_rate",
+    "probe_failed",
+    "probe_slow",
+    "reset_timeout_elapsed",
+    "success_threshold_reached",
+    "manual",
+    "storage",
+]
+
+BREAKER_STATES: Final[tuple[BreakerState, ...]] = get_args(BreakerState)
 BREAKER_STATE: Final = Attribute(
     "spanguard.circuit_breaker.state", "string", "The state of the breaker.", values=BREAKER_STATES
 )
@@ -138,23 +153,10 @@ BREAKER_OUTCOME: Final = Attribute(
     "spanguard.circuit_breaker.outcome",
     "string",
     "What the breaker made of the call: `slow` succeeded but took longer than the slow-call threshold, `ignored` raised an excluded error or was cancelled, `rejected` never ran.",
-    values=("success", "failure", "slow", "ignored", "rejected"),
+    values=get_args(BreakerOutcome),
 )
 BREAKER_REASON: Final = Attribute(
-    "spanguard.circuit_breaker.reason",
-    "string",
-    "Why the breaker moved.",
-    values=(
-        "consecutive_failures",
-        "failure_rate",
-        "slow_call_rate",
-        "probe_failed",
-        "probe_slow",
-        "reset_timeout_elapsed",
-        "success_threshold_reached",
-        "manual",
-        "storage",
-    ),
+    "spanguard.circuit_breaker.reason", "string", "Why the breaker moved.", values=get_args(BreakerReason)
 )
 BREAKER_FAILURES: Final = Attribute(
     "spanguard.circuit_breaker.failure.count",

@@ -14,9 +14,9 @@ from typing import Any, Final
 import feedparser
 
 from spanguard.error_handling import with_circuit_breaker
-from spanguard.rate_limiter import RateLimitExceededError, rate_limit_manager
 from tge_monitor.fetching import Fetcher, Reply
 from tge_monitor.model import Batch, Item, Reason
+from tge_monitor.permits import await_permit
 from tge_monitor.text import MAX_SUMMARY, MAX_TITLE, is_web_link, text_of_markup
 
 MAX_ITEMS: Final = 500
@@ -61,10 +61,7 @@ class FeedSource:
             ThrottledError, RefusedError: the server does not want to answer this.
             ServerFaultError, TimeoutError, httpx.TransportError: it cannot.
         """
-        limiter = rate_limit_manager.get_limiter("news_scraping")
-        permit = await limiter.acquire_async(wait=True, timeout=self._patience)
-        if not permit:
-            raise RateLimitExceededError(limiter.name, permit)
+        await await_permit("news_scraping", self._patience)
         reply = await self._fetch()
         reply.raise_for_refusal()
         if reply.is_too_large:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 
 from spanguard.error_handling import with_circuit_breaker
-from spanguard.rate_limiter import RateLimitExceededError, rate_limit_manager
+from tge_monitor.permits import await_permit
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,7 @@ class Mailer:
             CircuitBreakerError: the breaker is open.
             OSError: no connection, or it took too long; among them smtplib.SMTPException: the server refused.
         """
-        limiter = rate_limit_manager.get_limiter("email_sending")
-        permit = await limiter.acquire_async(wait=True, timeout=self._patience)
-        if not permit:
-            raise RateLimitExceededError(limiter.name, permit)
+        await await_permit("email_sending", self._patience)
         await self._deliver(message)
 
     @with_circuit_breaker("email_service")

@@ -205,7 +205,8 @@ def _explain(problem: Any) -> str:
     # An address may hold a token, in its path or its query.
     hidden = field in _SECRETS or "url" in field or field == "feeds"
     given = "" if hidden else f" is {os.environ.get(variable, '')!r}"
-    return f"{variable}{given}: {message[:1].lower()}{message[1:]}."
+    start = message[:1] if message[1:2].isupper() else message[:1].lower()
+    return f"{variable}{given}: {start}{message[1:]}."
 
 
 def _checked_address(address: str) -> str:

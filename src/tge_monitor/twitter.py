@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from spanguard.error_handling import with_circuit_breaker
-from spanguard.rate_limiter import RateLimitExceededError, rate_limit_manager
 from tge_monitor.fetching import Fetcher, Reply
 from tge_monitor.model import Batch, Item, Reason
+from tge_monitor.permits import await_permit
 from tge_monitor.text import MAX_SUMMARY, MAX_TITLE, one_line
 
 SOURCE: Final = "twitter_api"
@@ -74,10 +74,7 @@ class TwitterSource:
                 return
 
     async def _read_page(self, token: str) -> Page:
-        limiter = rate_limit_manager.get_limiter("twitter_api")
-        permit = await limiter.acquire_async(wait=True, timeout=self._patience)
-        if not permit:
-            raise RateLimitExceededError(limiter.name, permit)
+        await await_permit("twitter_api", self._patience)
         reply = await self._fetch(token)
         reply.raise_for_refusal()
         if reply.is_too_large:

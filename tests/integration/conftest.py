@@ -74,15 +74,21 @@ class PostgresServer:
         self._run("pg_ctl", "-w", "-m", "immediate", "stop")
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [*self._become, program, "-D", str(self._folder / "data"), *arguments]
+        command = [*self._become, _postgresql_program(program) or program, "-D", str(self._folder / "data"), *arguments]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self._folder, timeout=60)
+
+
+def _postgresql_program(name: str) -> str | None:
+    # Debian keeps them off the PATH, one directory a version.
+    known = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return shutil.which(name) or (str(known[-1]) if known else None)
 
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[PostgresServer]:
     """A running PostgreSQL server; whoever stops it starts it again."""
-    if not (shutil.which("initdb") and shutil.which("pg_ctl")):
-        pytest.skip("PostgreSQL's initdb and pg_ctl are not on PATH")
+    if not all(map(_postgresql_program, ("initdb", "pg_ctl"))):
+        pytest.skip("PostgreSQL's initdb and pg_ctl were not found (apt install postgresql)")
     # Not below pytest's own directory: that is closed to the other user as whom the server may have to run.
     with tempfile.TemporaryDirectory(prefix="postgresql-") as folder:
         server = PostgresServer(Path(folder))

@@ -124,6 +124,6 @@ def test_a_library_that_is_absent_or_too_old_is_skipped_alone(
     site = tmp_path / "site"
     prepare(site)
     add_what_comes_after_all_instrumentors(site)
-    result = run(LIMITS_APP, PYTHONPATH=str(site))
+    result = run(LIMITS_APP, PYTHONPATH=os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
     assert result.stdout == "the rest was instrumented\nTrue\nFalse\n", result.stderr
     assert otlp_receiver.signals.value(semconv.LIMITER_REQUESTS_METRIC.name) == 1

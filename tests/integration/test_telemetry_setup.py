@@ -138,6 +138,48 @@ def test_an_unknown_exporter_is_one_clear_message(run: Run) -> None:
     assert "OTEL_TRACES_EXPORTER" in result.stdout
 
 
+def test_a_configuration_file_that_nothing_can_read_is_one_clear_message(run: Run) -> None:
+    result = run(
+        """
+        try:
+            telemetry.setup(service_name="shop")
+        except ValueError as error:
+            print(type(error).__name__, error)
+        """,
+        OTEL_CONFIG_FILE="nowhere.yaml",
+    )
+    assert result.stdout.startswith("ConfigurationError "), result.stderr
+    assert "OTEL_CONFIG_FILE" in result.stdout
+
+
+def test_python_logs_are_exported_where_the_environment_asks_for_it(run: Run, otlp_receiver: OtlpReceiver) -> None:
+    run(
+        """
+        import logging, warnings
+        warnings.simplefilter("ignore")
+        t = telemetry.setup(service_name="shop")
+        logging.getLogger("app").warning("seen")
+        t.shutdown()
+        """,
+        OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED="true",
+    )
+    assert "seen" in [record.body for record in otlp_receiver.signals.logs()]
+
+
+def test_a_disabled_sdk_looks_for_no_collector(run: Run) -> None:
+    result = run(
+        """
+        import logging, threading
+        logging.basicConfig()
+        telemetry.setup(service_name="shop")
+        [thread.join() for thread in threading.enumerate() if thread.name == "spanguard-endpoints"]
+        """,
+        OTEL_SDK_DISABLED="true",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_a_second_setup_returns_the_first(run: Run) -> None:
     result = run("""
         print(telemetry.setup() is telemetry.setup())

@@ -106,3 +106,9 @@ async def test_a_fault_for_some_requests_is_used_up(other_ends: OtherEnds, fetch
     statuses = [(await fetcher.get(other_ends.http.url + RSS)).status for _ in range(3)]
     assert statuses == [429, 429, 200]
     assert other_ends.http.faults.served() == {RSS: {"429": 2, "200": 1}}
+
+
+async def test_the_span_of_a_refused_request_says_so(other_ends: OtherEnds, fetcher: Fetcher, signals: Signals) -> None:
+    await fetcher.get(other_ends.http.url + "/feeds/none")
+    (span,) = signals.spans("GET")
+    assert (span.status, span.attributes["error.type"]) == ("error", "404")

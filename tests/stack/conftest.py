@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from servers import Servers
 from spanguard.stack import GoMissingError, Stack, StackSettings
+from stack.servers import Servers
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -73,7 +73,7 @@ class Servers:
         return answer.json()["data"]
 
 
-def awaited(ask: Callable[[], T | None], *, seconds: float = 60.0) -> T:
+def awaited(ask: Callable[[], T | None], *, seconds: float = 120.0) -> T:
     """What `ask` returns, once it is something and not nothing.
 
     Raises:

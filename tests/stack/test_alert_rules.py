@@ -21,9 +21,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from servers import Servers, awaited
 from spanguard import semconv
 from spanguard.stack import Stack, StackSettings
+from stack.servers import Servers, awaited
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = REPOSITORY / "collector" / "rules"

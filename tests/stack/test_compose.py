@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from docker_tools import BASE, LOCAL, MANIFEST, SERVERS, compose_command, unavailable
-from servers import Servers, awaited
 from spanguard.stack import GoMissingError, Stack, StackEndpoints, StackSettings
 from spanguard.stack.ports import choose_ports
+from stack.docker_tools import BASE, LOCAL, MANIFEST, SERVERS, compose_command, unavailable
+from stack.servers import Servers, awaited
 
 pytestmark = [pytest.mark.stack, pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from docker_tools import BASE, LOCAL, MANIFEST, ROOT, SERVERS, compose_command
+from stack.docker_tools import BASE, LOCAL, MANIFEST, ROOT, SERVERS, compose_command
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 

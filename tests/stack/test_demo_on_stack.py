@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from servers import Servers
+from stack.servers import Servers
 from tge_monitor.demo.screen import Screen
 from tge_monitor.demo.script import Stage, play
 from tge_monitor.demo.servers import ServerObserver

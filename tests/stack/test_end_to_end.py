@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from monitored import FEEDS, SERVICE, TWITTER, Monitored, monitored
-from panels import empty_panels
-from servers import Servers, awaited
+from stack.monitored import FEEDS, SERVICE, TWITTER, Monitored, monitored
+from stack.panels import empty_panels
+from stack.servers import Servers, awaited
 
 DASHBOARDS = Path(__file__).parents[2] / "grafana" / "json"
 STATE_CHANGE = "spanguard.circuit_breaker.state_change"
@@ -72,6 +72,7 @@ def walk(storm: Outage, slowness: Outage, overrun: dict[int, int], servers: Serv
         victorialogs=ends.victorialogs,
         jaeger=ends.jaeger,
         alertmanager=ends.alertmanager,
+        variables={"service": SERVICE},
     )
 
 

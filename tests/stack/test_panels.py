@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-import panels
-from servers import Servers, awaited
+from stack import panels
+from stack.servers import Servers, awaited
 
 DASHBOARDS = Path(__file__).parents[2] / "grafana" / "json"
 PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from servers import Servers, awaited
 from spanguard.errors import ResourceUnavailableError
 from spanguard.stack import Stack, StackSettings
+from stack.servers import Servers, awaited
 
 # One faulty operation: its span, its duration (which carries an exemplar) and its alert. It prints the trace id, then
 # resolves the alert when a line comes on its standard input.

@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from spanguard import semconv
-from spanguard.telemetry.spans import GuardSpan, add_child, initial_attributes, root_of, start_guard_span
+from spanguard.telemetry.spans import GuardSpan, add_child, annotate, initial_attributes, root_of, start_guard_span
 from spanguard.testing import Signals
 
 
@@ -117,6 +117,23 @@ def test_a_child_has_the_time_it_is_given(signals: Signals) -> None:
         add_child(semconv.WAIT_SPAN, "api", {}, start_time=10, end_time=30)
     child, outer = signals.spans()
     assert (child.name, child.parent_id, child.start, child.end) == ("wait api", outer.span_id, 10, 30)
+
+
+def test_an_annotation_leaves_the_name_of_the_guard_around_it(signals: Signals) -> None:
+    with start("outer") as span:
+        annotate({semconv.POLICY_NAME.key: "limiter", semconv.LIMITER_RESULT.key: "rejected"})
+    span.end("success")
+    assert signals.spans()[0].attributes == {
+        semconv.POLICY_NAME.key: "outer",
+        semconv.OUTCOME.key: "success",
+        semconv.LIMITER_RESULT.key: "rejected",
+    }
+
+
+def test_an_annotation_of_an_applications_span_says_which_guard_it_was(signals: Signals) -> None:
+    with trace.get_tracer("test").start_as_current_span("work"):
+        annotate({semconv.POLICY_NAME.key: "limiter"})
+    assert signals.spans()[0].attributes == {semconv.POLICY_NAME.key: "limiter"}
 
 
 def test_the_root_of_a_decorated_function_is_what_was_decorated() -> None:

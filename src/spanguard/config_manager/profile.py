@@ -194,4 +194,5 @@ def _without_none(annotation: Any) -> Any:
 
 
 def _lower_first(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
+    is_acronym = sentence[1:2].isupper()
+    return sentence if is_acronym else sentence[:1].lower() + sentence[1:]

@@ -22,6 +22,7 @@ from opentelemetry.sdk.environment_variables import (
     OTEL_EXPORTER_OTLP_METRICS_PROTOCOL,
     OTEL_EXPORTER_OTLP_PROTOCOL,
     OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
+    OTEL_SDK_DISABLED,
 )
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
@@ -37,6 +38,7 @@ Provider = TracerProvider | MeterProvider | LoggerProvider
 SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
 
 _OTLP_HTTP = "otlp_proto_http"
+_LOGGING_HANDLER = "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED"
 _EXPORTERS = {"traces": "OTEL_TRACES_EXPORTER", "metrics": "OTEL_METRICS_EXPORTER", "logs": "OTEL_LOGS_EXPORTER"}
 _PROTOCOLS = {
     "traces": OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
@@ -77,16 +79,33 @@ def build_providers(signals: list[Signal], attributes: Mapping[str, str]) -> Non
             id_generator=configuration._import_id_generator(configuration._get_id_generator()),  # noqa: SLF001
             sampler=configuration._import_sampler(configuration._get_sampler()),  # noqa: SLF001
             resource=resource,
+            tracer_configurator=configuration._import_tracer_configurator(  # noqa: SLF001
+                configuration._get_tracer_configurator()  # noqa: SLF001
+            ),
         )
     if "metrics" in signals:
-        configuration._init_metrics(metric_exporters, resource)  # noqa: SLF001
+        configuration._init_metrics(  # noqa: SLF001
+            metric_exporters,
+            resource,
+            meter_configurator=configuration._import_meter_configurator(  # noqa: SLF001
+                configuration._get_meter_configurator()  # noqa: SLF001
+            ),
+        )
     if "logs" in signals:
-        configuration._init_logging(log_exporters, resource, setup_logging_handler=False)  # noqa: SLF001
+        configuration._init_logging(  # noqa: SLF001
+            log_exporters,
+            resource,
+            setup_logging_handler=os.environ.get(_LOGGING_HANDLER, "").strip().lower() == "true",
+            logger_configurator=configuration._import_logger_configurator(  # noqa: SLF001
+                configuration._get_logger_configurator()  # noqa: SLF001
+            ),
+        )
 
 
 def signals_over_http(signals: list[Signal]) -> list[Signal]:
     """Return the signals that the environment sends over OTLP http/protobuf."""
-    if os.environ.get(OTEL_CONFIG_FILE):
+    is_disabled = os.environ.get(OTEL_SDK_DISABLED, "").strip().lower() == "true"
+    if is_disabled or os.environ.get(OTEL_CONFIG_FILE):
         return []
     return [signal for signal in signals if _OTLP_HTTP in _exporter_names(signal)]
 

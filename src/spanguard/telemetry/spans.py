@@ -124,7 +124,7 @@ def start_guard_span(
         if current is not None and current._operation is operation and parent is current.span:  # noqa: SLF001
             shared = GuardSpan(current.span, operation, owner=False)
             if attributes is not None:
-                current.span.set_attributes({k: v for k, v in attributes.items() if k not in _OF_THE_OWNER})
+                current.span.set_attributes(_without_the_owners(attributes))
             return shared
         span = _tracer.start_span(
             f"{semconv.GUARD_SPAN.name} {policy}",
@@ -202,14 +202,22 @@ def add_child(
         note_failure("spans", failure)
 
 
-def annotate(attributes: dict[str, str | float | bool]) -> None:
-    """Write registered attributes on the current span, if it records."""
+def annotate(attributes: Mapping[str, str | float | bool]) -> None:
+    """Write registered attributes on the current span, if it records. The span of a guard keeps its own name and outcome."""
     try:
         span = trace.get_current_span()
-        if span.is_recording():
-            span.set_attributes(attributes)
+        if not span.is_recording():
+            return
+        guard = _current.get()
+        if guard is not None and guard.span is span:
+            attributes = _without_the_owners(attributes)
+        span.set_attributes(attributes)
     except Exception as failure:  # noqa: BLE001 - telemetry never breaks the call
         note_failure("spans", failure)
+
+
+def _without_the_owners(attributes: Mapping[str, str | float | bool]) -> dict[str, str | float | bool]:
+    return {key: value for key, value in attributes.items() if key not in _OF_THE_OWNER}
 
 
 def root_of(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -34,8 +34,7 @@ class OtlpReceiver:
 
     def __init__(self, port: int = 0) -> None:
         self.signals = Signals()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler_for(self.signals))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), _handler_for(self.signals))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
 
@@ -49,6 +48,13 @@ class OtlpReceiver:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet: a client that was killed half-way is what some tests are about."""
 
 
 def _handler_for(signals: Signals) -> type[BaseHTTPRequestHandler]:

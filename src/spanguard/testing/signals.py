@@ -86,6 +86,11 @@ class Signals:
         with self._arrived:
             return [event for event in self._events if event.name and name in (None, event.name)]
 
+    def logs(self) -> list[CapturedEvent]:
+        """Return all log records in order, those without an event name too."""
+        with self._arrived:
+            return list(self._events)
+
     def points(self, metric: str | None = None) -> list[CapturedPoint]:
         """Return the latest point of every series; all, or those of one metric."""
         if self._collect is not None:

@@ -88,7 +88,6 @@ class BreakerCore:
             return door
         self.adopt()
         now = self._clock.monotonic()
-        refusal: CircuitBreakerError | None = None
         with self.lock:
             permit, change = self.machine.admit(now)
             self._expect_write(change)
@@ -97,7 +96,7 @@ class BreakerCore:
                 refusal = self._error(now)
         self._announce(change)
         if permit is None:
-            raise refusal or self._error(now)
+            raise refusal
         return permit
 
     def start_of_call(self) -> float | None:

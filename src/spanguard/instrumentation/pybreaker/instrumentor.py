@@ -34,7 +34,13 @@ class PybreakerInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         from spanguard.instrumentation.pybreaker.patches import Patches  # noqa: PLC0415 - pybreaker may be absent
 
         patches = Patches()
-        patches.apply()
+        try:
+            patches.apply()
+        except (AttributeError, KeyError) as error:
+            patches.remove()
+            raise ModuleNotFoundError(
+                f"the pybreaker plugin is skipped: this pybreaker lacks {error}", name="pybreaker"
+            ) from error
         self._patches = patches
 
     def _uninstrument(self, **_: Any) -> None:

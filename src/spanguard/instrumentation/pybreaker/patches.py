@@ -38,8 +38,8 @@ class Patches:
     def apply(self) -> None:
         """Listen in on every breaker that exists and is to come."""
         breaker, state = pybreaker.CircuitBreaker, pybreaker.CircuitBreakerState
-        closed, half_open = pybreaker.CircuitClosedState, pybreaker.CircuitHalfOpenState
         setattr(breaker, watching.ATTRIBUTE, watching.NOBODY)
+        closed, half_open = pybreaker.CircuitClosedState, pybreaker.CircuitHalfOpenState
         self._replace(breaker, "__init__", self._born)
         self._replace(breaker, "_create_new_state", self._moved)
         self._replace(breaker, "_inc_counter", _counted_as_failure)

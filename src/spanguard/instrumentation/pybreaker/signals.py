@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from opentelemetry._logs import SeverityNumber
 
@@ -17,19 +17,9 @@ from spanguard.telemetry.spans import initial_attributes
 UNNAMED: Final = "unnamed"
 """The policy name of a breaker without a name: one series for all of them, whatever their number."""
 
-State = Literal["closed", "open", "half_open"]
-Outcome = Literal["success", "failure", "slow", "ignored", "rejected"]
-Reason = Literal[
-    "consecutive_failures",
-    "failure_rate",
-    "slow_call_rate",
-    "probe_failed",
-    "probe_slow",
-    "reset_timeout_elapsed",
-    "success_threshold_reached",
-    "manual",
-    "storage",
-]
+State = semconv.BreakerState
+Outcome = semconv.BreakerOutcome
+Reason = semconv.BreakerReason
 
 
 @dataclass(frozen=True, slots=True)
