@@ -11,20 +11,7 @@ import pytest
 
 from spanguard.error_handling import Bulkhead, BulkheadFullError
 from spanguard.errors import ConfigurationError
-
-
-@pytest.fixture
-def make() -> Callable[..., Bulkhead]:
-    def build(limit: int = 1) -> Bulkhead:
-        return Bulkhead(limit, name="api")
-
-    return build
-
-
-def is_idle(bulkhead: Bulkhead) -> bool:
-    stats = bulkhead.stats()
-    return (stats.running, stats.queued) == (0, 0)
-
+from unit.bulkhead.callers import is_idle
 
 # --- forms ---------------------------------------------------------------------------------------------------------
 
