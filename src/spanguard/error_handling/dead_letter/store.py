@@ -20,9 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_engine,
     delete,
-    event,
     func,
     insert,
     inspect,
@@ -32,25 +30,20 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import PoolProxiedConnection
 
+from spanguard.error_handling.dead_letter.engine import checked_url, open_engine
 from spanguard.error_handling.dead_letter.errors import DeadLetterDatabaseError
 from spanguard.error_handling.dead_letter.letter import DeadLetter, LetterState
 from spanguard.error_handling.dead_letter.settings import MAX_NAME
-from spanguard.errors import ConfigurationError, ResourceUnavailableError
+from spanguard.errors import ResourceUnavailableError
 
 SCHEMA_VERSION: Final = 1
-BUSY_TIMEOUT_MS: Final = 30_000
-"""How long a writer of SQLite waits for another one."""
-
 MAX_KEPT_WRITERS: Final = 4
 """Connections of SQLite that stay taken for the next letters; one at a time can write anyway."""
 
 _of_parents: Final[list[object]] = []
-_CONNECT_TIMEOUT: Final = 5
-_SILENCE_TIMEOUT_MS: Final = 30_000
 # Any number will do, as long as nobody else in the database locks it.
 _SCHEMA_LOCK: Final = 0x5350414E
 
@@ -104,7 +97,7 @@ class Store:
     def __init__(self, url: str, queue: str) -> None:
         self._queue = queue
         self._mine = _c.queue == queue
-        self._url = _checked(url, queue)
+        self._url = checked_url(url, queue)
         self.shown_url = self._url.render_as_string(hide_password=True)
         self._has_schema = False
         self._connect_anew()
@@ -245,7 +238,7 @@ class Store:
         self._connect_anew()
 
     def _connect_anew(self) -> None:
-        self._engine = _engine(self._url, self._queue)
+        self._engine = open_engine(self._url, self._queue)
         self._writers: deque[PoolProxiedConnection] | None = None
         if self._engine.dialect.name == "sqlite":
             self._writers = deque()
@@ -343,59 +336,3 @@ def _letter(row: Row[Any]) -> DeadLetter:
     values["payload"] = json.loads(values["payload"])
     values["state"] = LetterState(values["state"])
     return DeadLetter(**values)
-
-
-def _checked(url: str, queue: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigurationError(
-            f"dead-letter queue {queue!r}: url cannot be read as a database URL (it is not shown, as it may hold a "
-            "password). Write sqlite:///file.db or postgresql://user@host/database."
-        ) from None
-    backend, shown = parsed.get_backend_name(), parsed.render_as_string(hide_password=True)
-    if backend == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    if backend != "sqlite":
-        raise ConfigurationError(
-            f"dead-letter queue {queue!r}: url is {shown!r}; it must begin with sqlite or postgresql."
-        )
-    if parsed.database in (None, "", ":memory:"):
-        raise ConfigurationError(
-            f"dead-letter queue {queue!r}: url is {shown!r}, a database in memory, but a letter must outlive the process; "
-            "name a file: sqlite:///dead_letters.db."
-        )
-    return parsed.set(drivername="sqlite")
-
-
-def _engine(url: URL, queue: str) -> Engine:
-    if url.get_backend_name() == "postgresql":
-        bounds = {"connect_timeout": _CONNECT_TIMEOUT, "tcp_user_timeout": _SILENCE_TIMEOUT_MS}
-        try:
-            engine = create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=bounds)
-        except ModuleNotFoundError as error:
-            raise ConfigurationError(
-                f"dead-letter queue {queue!r}: url names PostgreSQL, which needs {error.name}: "
-                "pip install 'spanguard[postgres]'"
-            ) from error
-        event.listen(engine, "connect", _make_postgresql_durable)
-    else:
-        # As many connections as there are threads that ask: what one waits for is the file, not the pool.
-        engine = create_engine(url, hide_parameters=True, max_overflow=-1)
-        event.listen(engine, "connect", _make_sqlite_durable)
-    return engine
-
-
-def _make_postgresql_durable(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("SHOW synchronous_commit")
-    if cursor.fetchone()[0] == "off":
-        cursor.execute("SET synchronous_commit TO on")
-    cursor.close()
-    connection.commit()
-
-
-def _make_sqlite_durable(connection: Any, _record: Any) -> None:
-    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
