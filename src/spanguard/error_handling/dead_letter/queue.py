@@ -7,19 +7,18 @@ import os
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
-from uuid import uuid4
 
 from opentelemetry import trace
 
 from spanguard.clock import SYSTEM_CLOCK, Clock
-from spanguard.error_handling.dead_letter.errors import DeadLetterLeasedError, DeadLetterNotFoundError
+from spanguard.error_handling.dead_letter.claims import Claims
 from spanguard.error_handling.dead_letter.letter import DeadLetter, LetterState, ReplayOutcome, ReplayReport
 from spanguard.error_handling.dead_letter.payload import dump
-from spanguard.error_handling.dead_letter.replaying import Replay, is_async
+from spanguard.error_handling.dead_letter.replaying import is_async
 from spanguard.error_handling.dead_letter.settings import DeadLetterSettings, name_problems, whole_problems
-from spanguard.error_handling.dead_letter.signals import COMPONENT, Gauges, count, say_replayed, say_stored, stored_cell
+from spanguard.error_handling.dead_letter.signals import COMPONENT, Gauges, count, say_stored, stored_cell
 from spanguard.errors import ConfigurationError
 from spanguard.telemetry import error_type
 from spanguard.telemetry.internal import safely
@@ -98,6 +97,7 @@ class DeadLetterQueue:
         self._clock = clock
         self._redactor = Redactor(self._settings.redact)
         self._store = Store(url, name)
+        self._claims = Claims(name, self._store, self._settings, clock)
         self._gauges = Gauges(name, self._store.waiting, clock)
         self._lock = threading.Lock()
         self._handlers: dict[str, Callable[[DeadLetter], object]] = {}
@@ -178,12 +178,7 @@ class DeadLetterQueue:
         Raises:
             DeadLetterNotFoundError: there is none.
         """
-        letter = self._store.find(letter_id)
-        if letter is None:
-            raise DeadLetterNotFoundError(
-                f"dead-letter queue {self.name!r} has no letter {letter_id}; it was replayed or purged, or never was."
-            )
-        return letter
+        return self._claims.find(letter_id)
 
     def handler(self, operation: str) -> Callable[[H], H]:
         """Register the decorated function, plain or async, as the one that replays an operation. It takes the letter.
@@ -226,7 +221,7 @@ class DeadLetterQueue:
             raise ConfigurationError(
                 f"dead-letter queue {self.name!r}: the handler of {', '.join(awaited)} is async; use replay_async."
             )
-        outcomes = Counter(r.run(handlers[r.letter.operation]) for r in self._claims(handlers, ids, limit))
+        outcomes = Counter(r.run(handlers[r.letter.operation]) for r in self._claims.take(tuple(handlers), ids, limit))
         return self._report(outcomes, handlers, operation)
 
     async def replay_async(
@@ -238,7 +233,7 @@ class DeadLetterQueue:
         """
         handlers = self._handlers_for(operation)
         outcomes: Counter[ReplayOutcome] = Counter()
-        claims = self._claims(handlers, ids, limit)
+        claims = self._claims.take(tuple(handlers), ids, limit)
         while (claimed := await asyncio.to_thread(next, claims, None)) is not None:
             handler: Any = handlers[claimed.letter.operation]
             if is_async(handler):
@@ -258,7 +253,7 @@ class DeadLetterQueue:
             count(self.name, "discarded")
             self._gauges.refresh()
         elif self.show(letter_id).state is LetterState.WAITING:
-            raise self._leased(letter_id)
+            raise self._claims.leased(letter_id)
 
     def purge(self, *, state: LetterState | str | None = LetterState.DISCARDED, older_than: float | None = None) -> int:
         """Delete letters, except those that are being replayed; return how many.
@@ -346,40 +341,6 @@ class DeadLetterQueue:
             )
         return handlers
 
-    def _claims(self, handlers: Iterable[str], ids: Iterable[int] | None, limit: int) -> Iterator[Replay]:
-        for letter in self._store.discard_worn_out(self._settings.max_replays, self._clock.time()):
-            say_replayed(letter, "discarded")
-        operations = tuple(handlers)
-        if ids is not None:
-            yield from (self._claim_one(operations, letter_id) for letter_id in ids)
-            return
-        after = 0
-        for _ in range(limit):
-            claimed = self._claim(operations, after=after)
-            if claimed is None:
-                return
-            after = claimed.letter.id
-            yield claimed
-
-    def _claim_one(self, operations: tuple[str, ...], letter_id: int) -> Replay:
-        claimed = self._claim(operations, letter_id=letter_id)
-        if claimed is not None:
-            return claimed
-        operation = self.show(letter_id).operation
-        if operation in operations:
-            raise self._leased(letter_id)
-        raise ConfigurationError(
-            f"dead-letter queue {self.name!r}: letter {letter_id} is of the operation {operation!r}, for which no handler "
-            "is registered; the letter stays."
-        )
-
-    def _claim(self, operations: tuple[str, ...], *, after: int = 0, letter_id: int | None = None) -> Replay | None:
-        token, now = uuid4().hex, self._clock.time()
-        letter = self._store.claim(
-            token, operations=operations, after=after, letter_id=letter_id, now=now, lease=self._settings.lease
-        )
-        return None if letter is None else Replay(letter, token, self._store, self._settings, self._clock)
-
     def _report(self, outcomes: Counter[ReplayOutcome], handlers: Iterable[str], operation: str | None) -> ReplayReport:
         unhandled = self._store.due_without(tuple(handlers), operation=operation, now=self._clock.time())
         self._gauges.refresh()
@@ -408,12 +369,6 @@ class DeadLetterQueue:
         with safely(COMPONENT):  # an error's own __str__ may fail
             return self._redactor.text(str(error))
         return None
-
-    def _leased(self, letter_id: int) -> DeadLetterLeasedError:
-        return DeadLetterLeasedError(
-            f"dead-letter queue {self.name!r}: letter {letter_id} is being replayed; wait for its end, or until the lease "
-            f"of {self._settings.lease} s lapses."
-        )
 
 
 def _state(state: LetterState | str | None) -> LetterState | None:
