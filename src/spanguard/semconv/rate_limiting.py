@@ -1,0 +1,69 @@
+"""The signals of a rate limiter."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from spanguard.semconv.common import POLICY_NAME, QUEUE_BUCKETS
+from spanguard.semconv.model import Attribute, Event, Metric, MetricKind
+
+LIMITER_STRATEGY: Final = Attribute(
+    "spanguard.rate_limiting.strategy",
+    "string",
+    "The algorithm that decided.",
+    values=("token_bucket", "fixed_window", "moving_window", "sliding_window_counter", "other"),
+)
+LIMITER_RESULT: Final = Attribute(
+    "spanguard.rate_limiting.result",
+    "string",
+    "What became of the request: `timed_out` was ready to wait, but its turn would have come after its timeout; it is told so at once.",
+    values=("acquired", "rejected", "timed_out"),
+)
+LIMITER_RETRY_AFTER: Final = Attribute(
+    "spanguard.rate_limiting.retry_after", "double", "When the same request would be admitted.", unit="s"
+)
+LIMITER_LIMIT: Final = Attribute(
+    "spanguard.rate_limiting.limit",
+    "double",
+    "The most that can be admitted at once: burst of a bucket, amount of a window.",
+    unit="{request}",
+)
+LIMITER_COST: Final = Attribute(
+    "spanguard.rate_limiting.cost", "double", "The tokens that the request asked for.", unit="{request}"
+)
+
+LIMITER_REQUESTS_METRIC: Final = Metric(
+    "spanguard.rate_limiting.requests",
+    MetricKind.COUNTER,
+    "{request}",
+    "Requests for a permit, by result.",
+    (POLICY_NAME, LIMITER_STRATEGY, LIMITER_RESULT),
+)
+LIMITER_TIME_IN_QUEUE_METRIC: Final = Metric(
+    "spanguard.rate_limiting.request.time_in_queue",
+    MetricKind.HISTOGRAM,
+    "s",
+    "How long a request that had to wait stood in line until it was admitted.",
+    (POLICY_NAME, LIMITER_RESULT),
+    buckets=QUEUE_BUCKETS,
+)
+LIMITER_QUEUED_METRIC: Final = Metric(
+    "spanguard.rate_limiting.request.queued",
+    MetricKind.UPDOWNCOUNTER,
+    "{request}",
+    "Requests that wait for a permit now.",
+    (POLICY_NAME,),
+)
+LIMITER_AVAILABLE_METRIC: Final = Metric(
+    "spanguard.rate_limiting.permits.available",
+    MetricKind.GAUGE,
+    "{permit}",
+    "Permits that a request without a key could take now; limiters that share a name: the fewest.",
+    (POLICY_NAME,),
+)
+LIMITER_REJECTED_EVENT: Final = Event(
+    "spanguard.rate_limiting.rejected",
+    "A request got no permit, at once or after waiting. The key that was limited is never part of it.",
+    (POLICY_NAME, LIMITER_STRATEGY, LIMITER_RESULT),
+    (LIMITER_RETRY_AFTER, LIMITER_LIMIT, LIMITER_COST),
+)
