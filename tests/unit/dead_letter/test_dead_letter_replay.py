@@ -174,9 +174,11 @@ def test_a_lease_is_renewed_while_the_handler_runs(make_queue: MakeQueue) -> Non
 def test_a_handler_that_hangs_is_left_behind_and_keeps_its_letter(make_queue: MakeQueue) -> None:
     queue = make_queue(handler_timeout=0.05)
     go, ended = threading.Event(), threading.Event()
+    left_behind: list[threading.Thread] = []
 
     @queue.handler("send")
     def send(_: DeadLetter) -> None:
+        left_behind.append(threading.current_thread())
         go.wait(10)
         ended.set()
 
@@ -186,6 +188,7 @@ def test_a_handler_that_hangs_is_left_behind_and_keeps_its_letter(make_queue: Ma
     assert queue.replay() == ReplayReport()
     go.set()
     assert ended.wait(10)
+    left_behind[0].join(10)  # it settles the letter, which the queue must outlive
 
 
 def test_a_handler_within_its_timeout_is_a_plain_replay(make_queue: MakeQueue) -> None:
