@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as dashboard_builders
-from grafana_foundation_sdk.builders import prometheus
 
-from grafana.parts import JAEGER, Query, bars, explore_traces, legend, lines, link, promql, rows, states
+from grafana.parts import JAEGER, Query, bars, explore_traces, legend, lines, link, promql, quantiles, rows, states
 from grafana.prometheus_names import label
 from grafana.queries import ERROR, GUARD_SPANS, OUTCOME, POLICY, REFUSED, RESULT, STATE, added, of_guards, rate, share
 from spanguard import semconv
@@ -106,7 +105,7 @@ def limiters(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashbo
                 "Time in queue",
                 "How long those that had to wait did wait. Each dot is one request: click it for its trace.",
                 "s",
-                *_quantiles(of_guards(semconv.LIMITER_TIME_IN_QUEUE_METRIC)),
+                *quantiles(rate(of_guards(semconv.LIMITER_TIME_IN_QUEUE_METRIC)), POLICY),
             )
         )
         .with_panel(
@@ -139,7 +138,7 @@ def guarded_calls(builder: dashboard_builders.Dashboard) -> dashboard_builders.D
                 "Duration",
                 "Guarded calls from end to end, waits included, made of their spans. Each dot leads to a trace.",
                 "s",
-                *_quantiles(GUARD_SPANS),
+                *quantiles(rate(GUARD_SPANS), POLICY),
             )
         )
         .with_panel(
@@ -151,16 +150,3 @@ def guarded_calls(builder: dashboard_builders.Dashboard) -> dashboard_builders.D
             )
         )
     )
-
-
-def _quantiles(selector: str) -> list[prometheus.Dataquery]:
-    buckets = f"sum by (le, {POLICY}) ({rate(selector)})"
-    return [
-        promql(
-            f"histogram_quantile({quantile}, {buckets})",
-            f"{legend(POLICY)} {name}",
-            ref=ref,
-            exemplars=ref == "A",
-        )
-        for ref, quantile, name in (("A", 0.5, "p50"), ("B", 0.95, "p95"), ("C", 0.99, "p99"))
-    ]

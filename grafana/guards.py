@@ -6,9 +6,10 @@ from grafana_foundation_sdk.builders import dashboard as dashboard_builders
 from grafana_foundation_sdk.models import dashboard
 
 from grafana.guard_rows import breakers, guarded_calls, limiters
-from grafana.parts import PROMETHEUS, explore_traces, link, number, promql
-from grafana.queries import ANY_GUARD, OUTCOME, POLICY, REFUSED, SERVICE, STATE, of_guards, rate, share
+from grafana.parts import explore_traces, link, number, promql
+from grafana.queries import ANY_GUARD, OUTCOME, POLICY, REFUSED, STATE, of_guards, rate, share
 from grafana.telemetry_rows import alerts, events, pipeline
+from grafana.variables import policy, service
 from spanguard import semconv
 
 
@@ -31,48 +32,12 @@ def build() -> dashboard.Dashboard:
                 link("Traces", explore_traces("${service}", "")),
             ]
         )
-        .with_variable(_service())
-        .with_variable(_policy())
+        .with_variable(service(ANY_GUARD))
+        .with_variable(policy(ANY_GUARD))
     )
     for add in (_now, breakers, limiters, guarded_calls, alerts, events, pipeline):
         builder = add(builder)
     return builder.build()
-
-
-def _service() -> dashboard_builders.QueryVariable:
-    # One service at a time: a trace search knows no "all".
-    return (
-        dashboard_builders.QueryVariable("service")
-        .label("Service")
-        .datasource(PROMETHEUS)
-        .query(
-            {
-                "qryType": 1,
-                "query": f"label_values({{{ANY_GUARD}}}, service_name)",
-                "refId": "service",
-            }
-        )
-        .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
-        .multi(False)
-        .include_all(False)
-    )
-
-
-def _policy() -> dashboard_builders.QueryVariable:
-    query = f"label_values({{{ANY_GUARD}, {SERVICE}}}, {POLICY})"
-    return (
-        dashboard_builders.QueryVariable("policy")
-        .label("Policy")
-        .datasource(PROMETHEUS)
-        .query({"qryType": 1, "query": query, "refId": "policy"})
-        .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
-        .multi(True)
-        .include_all(True)
-        .all_value(".*")
-        .current(dashboard.VariableOption(text=["All"], value=["$__all"], selected=True))
-    )
 
 
 def _now(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashboard:

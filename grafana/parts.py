@@ -58,6 +58,15 @@ def promql(
     return query.range()
 
 
+def quantiles(buckets: str, by: str) -> list[prometheus.Dataquery]:
+    """Return the median, the 95th and the 99th percentile of a histogram, given the growth of its buckets."""
+    grown = f"sum by (le, {by}) ({buckets})"
+    return [
+        promql(f"histogram_quantile({quantile}, {grown})", f"{legend(by)} {name}", ref=ref, exemplars=ref == "A")
+        for ref, quantile, name in (("A", 0.5, "p50"), ("B", 0.95, "p95"), ("C", 0.99, "p99"))
+    ]
+
+
 def legend(*labels: str) -> str:
     """Return the legend that shows these labels of a series."""
     return " ".join(f"{{{{{name}}}}}" for name in labels)

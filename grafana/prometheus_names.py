@@ -11,7 +11,8 @@ from typing import Final
 
 from spanguard.semconv import Attribute, Metric, MetricKind
 
-_UNIT_WORDS: Final = {"s": "seconds"}
+# A gauge without a unit is a ratio.
+_UNIT_WORDS: Final = {"s": "seconds", "1": "ratio"}
 
 
 def label(attribute: Attribute) -> str:

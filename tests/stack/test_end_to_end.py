@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +66,21 @@ def overrun(app: Monitored, servers: Servers) -> dict[int, int]:
 
 
 @pytest.fixture(scope="module")
-def walk(storm: Outage, slowness: Outage, overrun: dict[int, int], servers: Servers) -> list[str]:
-    """The panels without an answer, after all three faults and before the end."""
+def policies(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A program has used every policy of error handling, which the application does not yet."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
+    subprocess.run(
+        [sys.executable, Path(__file__).with_name("error_handling_program.py"), tmp_path_factory.mktemp("policies")],
+        env={**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": servers.endpoints.otlp_http},
+        check=True,
+        timeout=60,
+    )
+    awaited(lambda: servers.promql("spanguard_dead_letter_messages_total == 3"))
+
+
+@pytest.fixture(scope="module")
+def walk(storm: Outage, slowness: Outage, overrun: dict[int, int], policies: None, servers: Servers) -> list[str]:
+    """The panels without an answer for any service, after all three faults and before the end."""
     ends = servers.endpoints
     return empty_panels(
         DASHBOARDS,
@@ -72,7 +88,6 @@ def walk(storm: Outage, slowness: Outage, overrun: dict[int, int], servers: Serv
         victorialogs=ends.victorialogs,
         jaeger=ends.jaeger,
         alertmanager=ends.alertmanager,
-        variables={"service": SERVICE},
     )
 
 

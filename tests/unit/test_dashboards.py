@@ -56,8 +56,8 @@ def variables_used_by(value: object) -> set[str]:
     return {braced or plain for braced, plain in found}
 
 
-def test_there_is_a_dashboard() -> None:
-    assert [path.name for path in FILES] == ["guards.json"]
+def test_the_dashboards_are_there() -> None:
+    assert [path.name for path in FILES] == ["error_handling.json", "guards.json"]
 
 
 def test_the_committed_json_is_what_the_code_writes() -> None:
@@ -156,7 +156,7 @@ def test_every_metric_of_the_registry_is_on_a_dashboard() -> None:
 
 def test_names_arrive_as_prometheus_translates_them() -> None:
     # Seen in a real Prometheus 3.16 behind the collector; written out here so that the translation has a witness.
-    shown = FILES[0].read_text("utf-8")
+    shown = "".join(file.read_text("utf-8") for file in FILES)
 
     for name in (
         "spanguard_circuit_breaker_calls_total{",
@@ -166,5 +166,7 @@ def test_names_arrive_as_prometheus_translates_them() -> None:
         "spanguard_rate_limiting_permits_available{",
         "spanguard_alert_active{",
         "spanguard_telemetry_errors_total{",
+        "spanguard_retry_budget_utilization_ratio{",
+        "spanguard_dead_letter_queue_oldest_age_seconds{",
     ):
         assert name in shown
