@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -12,11 +13,11 @@ from opentelemetry import trace
 from spanguard import telemetry
 from spanguard.error_handling import Bulkhead, DeadLetterQueue, ErrorHandler, Retry, Timeout, fallback
 
-ROUNDS = 3
+ROUND = 0.5  # seconds
 
 
 def main(directory: Path) -> None:
-    """Use each policy a few times, exporting in between: a rate needs two values."""
+    """Use each policy again and again until standard input ends: a rate needs values that grow from scrape to scrape."""
     running = telemetry.setup(service_name="error_handling_under_test", environment="testing")
     retry = Retry(name="orders", base_delay=0.001)
     timeout = Timeout(5.0, name="orders")
@@ -24,7 +25,7 @@ def main(directory: Path) -> None:
     letters = DeadLetterQueue(f"sqlite:///{directory / 'letters.db'}", name="orders")
     errors = ErrorHandler()
     answer = fallback(lambda: "yesterday's", name="orders")(fail)
-    for _ in range(ROUNDS):
+    while not select.select([sys.stdin], [], [], ROUND)[0]:
         with trace.get_tracer("program").start_as_current_span("order"):
             retry.call(fail_once_of(iter([ConnectionError("once")])))
         timeout.call(int)
