@@ -12,9 +12,8 @@ from typing import Any, ClassVar, Literal, NoReturn, ParamSpec, Self, TypeVar
 
 from opentelemetry._logs import SeverityNumber
 
-from spanguard import semconv
+from spanguard import forms, semconv
 from spanguard.clock import SYSTEM_CLOCK, Clock
-from spanguard.error_handling import forms
 from spanguard.errors import ConfigurationError, DeadlineExceededError, SpanguardError
 from spanguard.telemetry import emit
 from spanguard.telemetry.deadline import Ends, current

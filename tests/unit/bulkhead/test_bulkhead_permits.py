@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from spanguard.error_handling.bulkhead.permits import Permits, ThreadWaiter
+from spanguard.permits import Permits, ThreadWaiter
 from spanguard.telemetry import Cell
 
 

@@ -13,13 +13,12 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar
 
 from opentelemetry._logs import SeverityNumber
 
-from spanguard import semconv
+from spanguard import forms, semconv
 from spanguard.clock import SYSTEM_CLOCK, Clock, first_of
-from spanguard.error_handling import forms
 from spanguard.error_handling.bulkhead.errors import BulkheadFullError
-from spanguard.error_handling.bulkhead.permits import Permits, TaskWaiter, ThreadWaiter
 from spanguard.error_handling.bulkhead.stats import BulkheadStats
 from spanguard.errors import BlockingWaitError, ConfigurationError
+from spanguard.permits import Permits, TaskWaiter, ThreadWaiter
 from spanguard.telemetry import COUNTS, emit, histograms
 from spanguard.telemetry.deadline import remaining
 from spanguard.telemetry.spans import GuardSpan, add_child, annotate, has_provider, root_of

@@ -10,9 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from opentelemetry._logs import SeverityNumber
 
-from spanguard import semconv
+from spanguard import forms, semconv
 from spanguard.clock import SYSTEM_CLOCK, Clock
-from spanguard.error_handling import forms
 from spanguard.error_handling.degradation.answers import Answer, Degraded, SourceName, note
 from spanguard.error_handling.degradation.errors import FallbackFailedError
 from spanguard.error_handling.degradation.memory import Memory

@@ -1,4 +1,6 @@
-"""The permits of a bulkhead and the queue of those who wait for one: first come, first served, threads and tasks alike.
+"""Permits for calls at once, and the queue of those who wait for one: first come, first served, threads and tasks alike.
+
+The bulkhead and the adaptive limiter stand on it, and the bounded queue on its waiters.
 
 A permit that comes back goes straight to the first in the queue, so nobody overtakes. Who gives a permit back may do so in
 the middle of a garbage collection, while this very thread holds the lock. So nobody blocks for that: it is put down,

@@ -1,4 +1,4 @@
-"""What timeout, bulkhead and fallback have in common: the forms of a guarded call, its span, and their counts."""
+"""What guards of several rooms have in common: the forms of a guarded call, its span, and their counts."""
 
 from __future__ import annotations
 
