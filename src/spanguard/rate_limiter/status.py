@@ -17,7 +17,9 @@ class RateLimitStatus(NamedTuple):
         retry_after: seconds until the same request would be admitted if nobody else came; 0 if it was, infinite if it
             never can be.
         reset_after: seconds until the limiter is as if it had never been used.
-        limit: the most that can be admitted at once.
+        limit: the most that can be admitted at once; of several limits, that of the one that decided.
+        delay: seconds that an admitted request is to wait before it goes; only a leaky bucket as a queue asks for it.
+        fallback: whether a local share decided because the shared storage does not answer.
     """
 
     allowed: bool
@@ -25,6 +27,8 @@ class RateLimitStatus(NamedTuple):
     retry_after: float
     reset_after: float
     limit: int
+    delay: float = 0.0
+    fallback: bool = False
 
     def __bool__(self) -> bool:
         return self.allowed
