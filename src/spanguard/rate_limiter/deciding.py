@@ -10,7 +10,7 @@ Two levels, because a wait in this process can be planned to the tick, and one a
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from typing import Protocol
 
 from spanguard.rate_limiter.rules import Rule
@@ -57,12 +57,21 @@ class Engine(Protocol):
         ...
 
     @property
+    def per_tick(self) -> int:
+        """How far moments move in a tick of 2**-30 s, the unit that all engines have in common."""
+        ...
+
+    @property
     def per_second(self) -> int:
         """How far moments move in a second."""
         ...
 
     def __len__(self) -> int:
         """How many keys are remembered."""
+        ...
+
+    def keys(self) -> Collection[str]:
+        """Return the keys that are remembered."""
         ...
 
     def moment(self, seconds: float) -> int:
@@ -105,7 +114,10 @@ class Engine(Protocol):
         ...
 
     def inherit(self, other: Engine, now: int) -> None:
-        """Charge every key what it still owes in another engine of the same kind, so that a change forgives nothing."""
+        """Charge every key what it has used of another engine, so that a change of the limit forgives nothing.
+
+        To the tick from an engine of the same kind, in whole permits as of now from another.
+        """
         ...
 
 
