@@ -135,7 +135,7 @@ def call_quietly(breaker: pybreaker.CircuitBreaker, error: Exception) -> None:
 
 def run_a_limiter(signals: Signals) -> None:
     clock = FakeClock()
-    limiter = TokenBucketLimiter(1, 1, name="api", clock=clock)
+    limiter = TokenBucketLimiter(1, 1, name="api", max_waiters=1, clock=clock)
     limiter.acquire()
     limiter.acquire()
     limiter.acquire(wait=True, timeout=0.5)
@@ -148,6 +148,7 @@ def run_a_limiter(signals: Signals) -> None:
     waiter = threading.Thread(target=wait)
     waiter.start()
     clock.wait_for_sleepers()
+    limiter.acquire(wait=True)  # there is no second place in the line
     clock.advance(1)
     waiter.join()
     signals.points()  # gauges are there for as long as the limiter is

@@ -9,7 +9,7 @@ __all__ = ["BlockingWaitError", "RateLimitExceededError"]
 
 
 class RateLimitExceededError(SpanguardError, TimeoutError):
-    """A guarded function was not run, because its limiter had no permit.
+    """What a limiter guards was not done, because it had no permit.
 
     Attributes:
         name: the limiter's name.

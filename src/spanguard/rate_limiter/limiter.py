@@ -1,68 +1,43 @@
-"""`TokenBucketLimiter`: who may go now, who waits how long, and who is turned away."""
+"""`RateLimiter`: who may go now, who waits how long, and who is turned away."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 import os
-import threading
-import time
 import weakref
-from collections import deque
-from dataclasses import dataclass
-from typing import Final, TypeVar, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from limits import RateLimitItem
 
 from spanguard import semconv
-from spanguard.clock import SYSTEM_CLOCK, Clock, first_of
+from spanguard.clock import SYSTEM_CLOCK, Clock
 from spanguard.errors import ConfigurationError
-from spanguard.instrumentation.limits.signals import REJECTED, TIMED_OUT, LimiterSignals
-from spanguard.rate_limiter.buckets import TICKS_PER_SECOND, TokenBuckets, check_rate
-from spanguard.rate_limiter.decorating import F, limited
-from spanguard.rate_limiter.errors import BlockingWaitError, RateLimitExceededError
+from spanguard.forms import check_name
+from spanguard.rate_limiter.decorating import F, Limiting
+from spanguard.rate_limiter.desk import LocalDesk
+from spanguard.rate_limiter.engines import TICKS_PER_SECOND
+from spanguard.rate_limiter.errors import BlockingWaitError
+from spanguard.rate_limiter.making import parsed_rules, same_shape
+from spanguard.rate_limiter.rules import Rule, Strategy
+from spanguard.rate_limiter.stats import LimiterStats, Record
 from spanguard.rate_limiter.status import RateLimitStatus
-from spanguard.rate_limiter.waiting import AsyncWaiter, Line, Waiter
 
-W = TypeVar("W", bound=Waiter)
+DEFAULT_MAX_WAITERS: Final = 1000
+LONGEST_KEY: Final = 200
+"""Characters; a longer key is kept as its hash, so that nobody fills the memory with keys."""
 
-STRATEGY: Final = "token_bucket"
-_LONGEST_SLEEP: Final = 86_400.0  # what every platform's sleep can take; who wakes early looks and sleeps on
-
-_limiters: weakref.WeakSet[TokenBucketLimiter] = weakref.WeakSet()
+_limiters: weakref.WeakSet[RateLimiter] = weakref.WeakSet()
 
 
-@dataclass(frozen=True, slots=True)
-class LimiterStats:
-    """What a limiter did in this process.
+class RateLimiter:
+    """A rate limiter: one or more limits, kept to together, under a strategy.
 
-    Attributes:
-        acquired: requests that got their permit, at once or after waiting.
-        rejected: requests that would not wait and were turned away.
-        timed_out: requests that would wait, but whose turn would have come after their timeout.
-        waited: those of the acquired that had to wait.
-        cancelled: requests that were cancelled while they waited; they used no permit.
-        waiting: requests that wait now.
-    """
+    Safe from threads and event loops, also mixed. Each key has permits of its own; no key ever appears in a signal.
 
-    acquired: int
-    rejected: int
-    timed_out: int
-    waited: int
-    cancelled: int
-    waiting: int
-
-    @property
-    def block_rate(self) -> float:
-        """The share of the decided requests that got no permit, from 0 to 1."""
-        refused = self.rejected + self.timed_out
-        return refused / (self.acquired + refused) if refused else 0.0
-
-
-class TokenBucketLimiter:
-    """A rate limiter: `rate` permits a second on average, up to `burst` of them at once.
-
-    Safe from threads and event loops, also mixed. Each key has a bucket of its own; no key ever appears in a signal.
-
-        limiter = TokenBucketLimiter(rate=10, burst=20, name="search")
+        limiter = RateLimiter("10/second; 1000/hour", name="search")
         if limiter.acquire():                                  # at once or not at all
             ...
         status = await limiter.acquire_async(wait=True, timeout=2.0)
@@ -71,40 +46,50 @@ class TokenBucketLimiter:
         def search(): ...
 
     Args:
-        rate: permits a second, more than 0.
-        burst: permits that are there after a quiet time, and the most that one request can ask for.
-        name: the policy's name in every signal; "10/s" for a rate of 10, if left out.
+        limits: in the notation of the `limits` library, or as its items; several must all admit, or none is charged.
+        strategy: "token_bucket", "leaky_bucket", "leaky_bucket_queue", "sliding_window_log" or "sliding_window_estimate".
+        name: the policy's name in every signal; the limits, if left out.
+        max_waiters: how many requests may stand in line at once, over all keys; one more is turned away at once.
         clock: where time comes from.
 
     Raises:
-        ConfigurationError: a setting is out of range.
+        ConfigurationError: a setting is out of range, unknown or does not parse.
     """
 
-    def __init__(self, rate: float, burst: int, *, name: str | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._name = name if name is not None else f"{rate}/s"
-        if not self._name:
-            raise ConfigurationError("a limiter's name is empty; give it one that dashboards can show")
-        self._rate = rate
-        self._lines: dict[str, Line] = {}
-        self._buckets = TokenBuckets(*check_rate(self._name, rate, burst), held=self._lines)
-        self._burst = burst
-        self._clock = clock
+    def __init__(
+        self,
+        limits: str | RateLimitItem | Iterable[RateLimitItem],
+        *,
+        strategy: Strategy = "token_bucket",
+        name: str | None = None,
+        max_waiters: int = DEFAULT_MAX_WAITERS,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._start(parsed_rules(name, limits, strategy), name or str(limits), max_waiters, clock)
+
+    def _start(self, rules: Sequence[Rule], name: str, max_waiters: int, clock: Clock) -> None:
+        self._name = check_name("limiter", name)
+        if max_waiters.__class__ is not int or max_waiters < 0:
+            raise ConfigurationError(
+                f"limiter {name!r}: max_waiters is {max_waiters!r}; it must be a whole number of at least 0"
+            )
+        self._rules = tuple(rules)
         self._monotonic = clock.monotonic
-        self._take = self._buckets.take
-        self._per_tick = self._buckets.per_tick
-        self._lock = threading.Lock()
-        # Who gives up may do so in the middle of a garbage collection, while this very thread holds the lock.
-        self._leaving: deque[Waiter] = deque()
-        self._signals = LimiterSignals(self._name, STRATEGY)
-        self._acquired = self._signals.acquired
-        self._rejected = self._signals.rejected
-        self._timed_out = self._signals.cell(TIMED_OUT)
-        self._waited = 0
-        self._cancelled = 0
-        self._before_fork = LimiterStats(0, 0, 0, 0, 0, 0)
-        self._signals.observe(semconv.LIMITER_QUEUED_METRIC, self, _count_waiting)
-        self._signals.observe(semconv.LIMITER_AVAILABLE_METRIC, self, _count_available)
+        self._record = Record(name, rules[0].strategy)
+        self._desk = LocalDesk(self._rules, self._record, max_waiters, clock)
+        self._acquired = self._record.acquired
+        self._lines = self._desk.lines
+        self._bind()
+        self._record.signals.observe(semconv.LIMITER_QUEUED_METRIC, self, _count_waiting)
+        self._record.signals.observe(semconv.LIMITER_AVAILABLE_METRIC, self, _count_available)
         _limiters.add(self)
+
+    def _bind(self) -> None:
+        """Take out of the desk what the short way of `acquire` needs."""
+        self._lock = self._desk.lock
+        self._take = self._desk.engine.take
+        self._per_tick = self._desk.engine.per_tick
+        self._at_once = self._desk.engine.limit
 
     @property
     def name(self) -> str:
@@ -112,17 +97,13 @@ class TokenBucketLimiter:
         return self._name
 
     @property
-    def rate(self) -> float:
-        """Permits a second."""
-        return self._rate
-
-    @property
-    def burst(self) -> int:
-        """The most permits at once."""
-        return self._burst
+    def rules(self) -> tuple[Rule, ...]:
+        """The limits, in exact numbers."""
+        return self._rules
 
     def __repr__(self) -> str:
-        return f"TokenBucketLimiter(rate={self._rate!r}, burst={self._burst!r}, name={self._name!r})"
+        limits = ", ".join(f"{rule.limit} in {float(rule.period):g} s" for rule in self._rules)
+        return f"{type(self).__name__}({limits}, strategy={self._rules[0].strategy!r}, name={self._name!r})"
 
     def acquire(
         self, tokens: int = 1, *, wait: bool = False, timeout: float | None = None, key: str = ""
@@ -130,22 +111,23 @@ class TokenBucketLimiter:
         """Ask for permits.
 
         Args:
-            tokens: how many, from 1 to `burst`.
+            tokens: how many, from 1 to the most that the limiter can give at once.
             wait: stand in line, first come, first served, until they are there.
             timeout: seconds to wait at most. A request whose turn would come later is told so at once.
-            key: whose bucket; each key has its own. Who waits on one key holds up no other.
+            key: whose permits; each key has its own. Who waits on one key holds up no other.
 
         Returns:
             The decision, true if the permits were given; `retry_after` says when to come back.
 
         Raises:
-            ConfigurationError: more tokens than `burst` were asked for, or fewer than one, or a timeout makes no sense.
+            ConfigurationError: more tokens than can ever be given were asked for, or fewer than one; the key is no text,
+                or a timeout makes no sense.
             BlockingWaitError: `wait` in a thread that runs an event loop; await `acquire_async` there.
         """
         # The way that most calls go, written out; whatever is not plain begins again below.
-        if not wait and timeout is None and tokens.__class__ is int and 0 < tokens <= self._burst:
+        if not wait and timeout is None and tokens.__class__ is int and key.__class__ is str:
             with self._lock:
-                if not self._lines and not self._leaving:
+                if 0 < tokens <= self._at_once and len(key) <= LONGEST_KEY and not self._lines:
                     status = self._take(key, tokens, int(self._monotonic() * TICKS_PER_SECOND) * self._per_tick)
                     if status.allowed:
                         self._acquired.value += 1
@@ -155,10 +137,7 @@ class TokenBucketLimiter:
                 f"limiter {self._name!r}: acquire(wait=True) would block the event loop of this thread; "
                 "use `await acquire_async(wait=True)`"
             )
-        decided = self._enter(tokens, key, wait, timeout, Waiter)
-        if isinstance(decided, Waiter):
-            return self._wait(decided)
-        return decided
+        return self._desk.acquire(self._checked(key, tokens, wait, timeout), tokens, wait, timeout)
 
     async def acquire_async(
         self,
@@ -171,64 +150,70 @@ class TokenBucketLimiter:
         """Ask for permits, as `acquire` does; a wait suspends only this task. A cancelled wait uses no permit."""
         if not wait:
             return self.acquire(tokens, timeout=timeout, key=key)
-        decided = self._enter(tokens, key, wait, timeout, AsyncWaiter)
-        if isinstance(decided, AsyncWaiter):
-            return await self._wait_async(decided)
-        return decided
+        return await self._desk.acquire_async(self._checked(key, tokens, wait, timeout), tokens, wait, timeout)
+
+    def try_acquire(self, tokens: int = 1, *, key: str = "") -> bool:
+        """Take permits if they are there; tell whether they were. `acquire` for who wants to know no more."""
+        return self.acquire(tokens, key=key).allowed
+
+    def peek(self, tokens: int = 1, *, key: str = "") -> RateLimitStatus:
+        """Say what `acquire` would, and take nothing. Nobody is bound to it: the next request may be another's."""
+        return self._desk.peek(self._checked(key, tokens), tokens)
+
+    def reset(self, *, key: str = "") -> None:
+        """Forget what the key used, as if it had never come; those who wait for it are served as far as it goes."""
+        self._desk.reset(self._checked(key, 1))
+
+    def limiting(
+        self,
+        tokens: int = 1,
+        *,
+        wait: bool = False,
+        timeout: float | None = None,
+        key: str | Callable[..., str] = "",
+    ) -> Limiting:
+        """Return a decorator and context manager; what it guards takes permits first, or raises `RateLimitExceededError`.
+
+        Args:
+            tokens: how many, for each call or block.
+            wait: as in `acquire`; in a coroutine function and under `async with` as in `acquire_async`.
+            timeout: as in `acquire`.
+            key: whose permits; for a decorated function also what makes the key out of its arguments.
+
+        Raises:
+            ConfigurationError: as `acquire`.
+        """
+        self._checked("" if callable(key) else key, tokens, wait, timeout)
+        return Limiting(self, tokens, wait, timeout, key)
 
     def __call__(self, function: F) -> F:
         """Decorate a function, sync or async: each call takes one permit, or is not run.
 
         The decorated function raises `RateLimitExceededError` where there is no permit.
         """
-        return limited(self._name, self._admit, function)
+        return self.limiting()(function)
 
     def stats(self) -> LimiterStats:
         """Return what the limiter did since it was made, or since this process was forked."""
-        with self._lock:
-            self._settle(self._now())
-            now, then = self._totals(), self._before_fork
-        return LimiterStats(
-            acquired=now.acquired - then.acquired,
-            rejected=now.rejected - then.rejected,
-            timed_out=now.timed_out - then.timed_out,
-            waited=now.waited - then.waited,
-            cancelled=now.cancelled - then.cancelled,
-            waiting=now.waiting,
-        )
+        return self._desk.stats()
 
-    def _now(self) -> int:
-        return self._buckets.moment(self._monotonic())
-
-    def _admit(self) -> None:
-        status = self.acquire()
-        if not status.allowed:
-            raise RateLimitExceededError(self._name, status)
-
-    def _enter(self, tokens: int, key: str, wait: bool, timeout: float | None, kind: type[W]) -> RateLimitStatus | W:
-        if tokens.__class__ is not int or not 1 <= tokens <= self._burst or timeout is not None:
-            self._check(tokens, wait, timeout)
-        with self._lock:
-            now = self._now()
-            status = self._take_in_line(key, tokens, now)
-            if status.allowed:
-                self._acquired.value += 1
-                return status
-            if wait and (timeout is None or status.retry_after <= timeout):
-                waiter = kind(key, tokens)
-                self._lines.setdefault(key, Line(self._buckets, key)).join(waiter, now)
-                return waiter
-            (self._timed_out if wait else self._rejected).value += 1
-        self._signals.refused(
-            TIMED_OUT if wait else REJECTED, cost=tokens, limit=self._burst, retry_after=status.retry_after
-        )
-        return status
-
-    def _check(self, tokens: int, wait: bool, timeout: float | None) -> None:
-        if tokens.__class__ is not int or not 1 <= tokens <= self._burst:
+    def _change(self, rules: Sequence[Rule]) -> None:
+        """Go on under other numbers. What was used stays used, and those who wait keep their places."""
+        if not same_shape(self._rules, rules):
             raise ConfigurationError(
-                f"limiter {self._name!r}: {tokens!r} tokens were asked for; it can give whole numbers from 1 to its "
-                f"burst of {self._burst}"
+                f"limiter {self._name!r}: its strategy and how many limits it has cannot change while it runs"
+            )
+        self._desk.change(rules, self._bind)
+        self._rules = tuple(rules)
+
+    def _checked(self, key: str, tokens: int, wait: bool = False, timeout: float | None = None) -> str:
+        """Return the key under which permits are kept."""
+        if key.__class__ is not str:
+            raise ConfigurationError(f"limiter {self._name!r}: the key is a {type(key).__name__}; it must be a str")
+        if tokens.__class__ is not int or not 1 <= tokens <= self._desk.limit:
+            raise ConfigurationError(
+                f"limiter {self._name!r}: {tokens!r} tokens were asked for; it can give whole numbers from 1 to "
+                f"{self._desk.limit} at once"
             )
         if timeout is not None and not wait:
             raise ConfigurationError(
@@ -238,115 +223,19 @@ class TokenBucketLimiter:
             raise ConfigurationError(
                 f"limiter {self._name!r}: timeout is {timeout!r}; it must be 0 or more seconds, or None for no end"
             )
-
-    def _take_in_line(self, key: str, tokens: int, now: int) -> RateLimitStatus:
-        self._settle(now)
-        line = self._lines.get(key)
-        if line is None:
-            return self._buckets.take(key, tokens, now)
-        line.serve(now)
-        return line.take(tokens, now)
-
-    def _settle(self, now: int) -> None:
-        while self._leaving:
-            waiter = self._leaving.popleft()
-            line = self._lines.get(waiter.key)
-            if line is not None:
-                self._cancelled += 1
-                line.leave(waiter, now)
-                self._tidy(waiter.key, line)
-
-    def _tidy(self, key: str, line: Line) -> None:
-        if not line:
-            self._lines.pop(key, None)
-
-    def _wait(self, waiter: Waiter) -> RateLimitStatus:
-        since = time.time_ns()
-        start = self._monotonic()
-        try:
-            while (delay := self._look(waiter)) is not None:
-                self._clock.sleep(delay)
-        except BaseException:
-            self._give_up(waiter)
-            raise
-        return self._resume(waiter, since, start)
-
-    async def _wait_async(self, waiter: AsyncWaiter) -> RateLimitStatus:
-        since = time.time_ns()
-        start = self._monotonic()
-        try:
-            while True:
-                nudge = waiter.rearm()
-                delay = self._look(waiter)
-                if delay is None:
-                    break
-                await first_of(nudge, self._clock.sleep_async(delay))
-        except BaseException:
-            self._give_up(waiter)
-            raise
-        return self._resume(waiter, since, start)
-
-    def _look(self, waiter: Waiter) -> float | None:
-        """Serve the line; None if this waiter has been served, else for how long to sleep."""
-        with self._lock:
-            now = self._now()
-            self._settle(now)
-            if waiter.status is None:
-                self._lines[waiter.key].serve(now)
-            if waiter.status is not None:
-                return None
-            return min((waiter.due - now) / self._buckets.per_second, _LONGEST_SLEEP)
-
-    def _resume(self, waiter: Waiter, since: int, start: float) -> RateLimitStatus:
-        with self._lock:
-            self._acquired.value += 1
-            self._waited += 1
-            line = self._lines.get(waiter.key)
-            if line is not None:
-                line.resumed(waiter)
-                self._tidy(waiter.key, line)
-            elapsed = self._monotonic() - start
-        self._signals.waited(elapsed, since=since)
-        return cast(RateLimitStatus, waiter.status)
-
-    def _give_up(self, waiter: Waiter) -> None:
-        self._leaving.append(waiter)
-        # If the lock is taken, who has it or comes next sees to it.
-        if self._lock.acquire(blocking=False):
-            try:
-                self._settle(self._now())
-            finally:
-                self._lock.release()
-
-    def _totals(self) -> LimiterStats:
-        return LimiterStats(
-            acquired=self._acquired.value,
-            rejected=self._rejected.value,
-            timed_out=self._timed_out.value,
-            waited=self._waited,
-            cancelled=self._cancelled,
-            waiting=_count_waiting(self),
-        )
+        return key if len(key) <= LONGEST_KEY else hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
     def _start_again(self) -> None:
-        # The threads that waited, and one that may have held the lock, exist only in the parent.
-        self._lock = threading.Lock()
-        passed = RateLimitStatus(True, 0, 0.0, 0.0, self._burst)
-        for line in self._lines.values():
-            for waiter in line:
-                # A task of the loop that forked may live on in the child: it goes through rather than wait for ever.
-                waiter.status = passed
-        self._lines.clear()
-        self._leaving.clear()
-        self._before_fork = self._totals()
+        self._desk.start_again()
+        self._bind()
 
 
-def _count_waiting(limiter: TokenBucketLimiter) -> int:
-    return sum(len(line) for line in list(limiter._lines.values()))  # noqa: SLF001 - its own module
+def _count_waiting(limiter: RateLimiter) -> int:
+    return limiter._desk.waiting  # noqa: SLF001 - its own module
 
 
-def _count_available(limiter: TokenBucketLimiter) -> int:
-    return limiter._buckets.peek("", 1, limiter._now()).remaining  # noqa: SLF001 - its own module
+def _count_available(limiter: RateLimiter) -> int:
+    return limiter._desk.available()  # noqa: SLF001 - its own module
 
 
 def _restart_all() -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import difflib
 import threading
+from collections.abc import Callable
+from typing import TypeVar
 
 from spanguard.clock import SYSTEM_CLOCK, Clock
 from spanguard.errors import ConfigurationError
-from spanguard.rate_limiter.limiter import LimiterStats, TokenBucketLimiter
+from spanguard.rate_limiter.limiter import RateLimiter
+from spanguard.rate_limiter.limiters import TokenBucketLimiter
+from spanguard.rate_limiter.stats import LimiterStats
+
+L = TypeVar("L", bound=RateLimiter)
 
 
 class RateLimitManager:
@@ -19,11 +25,11 @@ class RateLimitManager:
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        self._limiters: dict[str, TokenBucketLimiter] = {}
+        self._limiters: dict[str, RateLimiter] = {}
         self._lock = threading.Lock()
 
     def configure(self, name: str, rate: float, burst: int) -> TokenBucketLimiter:
-        """Make a limiter, or return the one that has this name and the same numbers.
+        """Make a token bucket, or return the one that has this name and the same numbers.
 
         Args:
             name: the policy's name.
@@ -31,20 +37,47 @@ class RateLimitManager:
             burst: permits at once.
 
         Raises:
-            ConfigurationError: a number is out of range, or the name stands for other numbers already.
+            ConfigurationError: a number is out of range, or the name stands for something else already.
         """
-        with self._lock:
-            known = self._limiters.get(name)
-            if known is None:
-                known = self._limiters[name] = TokenBucketLimiter(rate, burst, name=name, clock=self._clock)
-        if (known.rate, known.burst) != (rate, burst):
+        known = self._known_or(name, lambda: TokenBucketLimiter(rate, burst, name=name, clock=self._clock))
+        if not isinstance(known, TokenBucketLimiter) or (known.rate, known.burst) != (rate, burst):
             raise ConfigurationError(
-                f"limiter {name!r} is configured already, with rate {known.rate} and burst {known.burst}; it cannot "
-                f"have rate {rate} and burst {burst} too: use one set of numbers, or another name"
+                f"limiter {name!r} is configured already, as {known!r}; it cannot have rate {rate} and burst {burst} "
+                "too: use one set of numbers, reconfigure(), or another name"
             )
         return known
 
-    def get_limiter(self, name: str) -> TokenBucketLimiter:
+    def reconfigure(self, name: str, rate: float, burst: int) -> TokenBucketLimiter:
+        """Give a token bucket other numbers while it runs, or make it if there is none of this name.
+
+        Who holds the limiter has the new numbers too. What was used stays used, and those who wait keep their places.
+
+        Raises:
+            ConfigurationError: a number is out of range, or the name stands for a limiter of another kind.
+        """
+        known = self._known_or(name, lambda: TokenBucketLimiter(rate, burst, name=name, clock=self._clock))
+        if not isinstance(known, TokenBucketLimiter):
+            raise ConfigurationError(
+                f"limiter {name!r} is {known!r}; it cannot become a token bucket while it runs: change() it, or use "
+                "another name"
+            )
+        known.change(rate=rate, burst=burst)
+        return known
+
+    def add(self, limiter: L) -> L:
+        """Have a limiter of any kind found by its name.
+
+        Raises:
+            ConfigurationError: the name stands for another limiter already.
+        """
+        known = self._known_or(limiter.name, lambda: limiter)
+        if known is not limiter:
+            raise ConfigurationError(
+                f"limiter {limiter.name!r} is there already, as {known!r}; it cannot be {limiter!r} too: use another name"
+            )
+        return limiter
+
+    def get_limiter(self, name: str) -> RateLimiter:
         """Return the limiter of this name.
 
         Raises:
@@ -52,10 +85,10 @@ class RateLimitManager:
         """
         limiter = self._limiters.get(name)
         if limiter is None:
-            raise ConfigurationError(_unknown(name, sorted(self._limiters)))
+            raise ConfigurationError(_unknown(name, sorted(self.all())))
         return limiter
 
-    def all(self) -> dict[str, TokenBucketLimiter]:
+    def all(self) -> dict[str, RateLimiter]:
         """Return every limiter by its name."""
         with self._lock:
             return dict(self._limiters)
@@ -68,6 +101,13 @@ class RateLimitManager:
         """Forget every limiter, for tests. Who holds one can go on using it; what was counted stays counted."""
         with self._lock:
             self._limiters.clear()
+
+    def _known_or(self, name: str, make: Callable[[], RateLimiter]) -> RateLimiter:
+        with self._lock:
+            known = self._limiters.get(name)
+            if known is None:
+                known = self._limiters[name] = make()
+            return known
 
 
 def _unknown(name: str, known: list[str]) -> str:

@@ -41,17 +41,17 @@ class Rule:
         return self.limit / self.period
 
 
-def bucket(name: str, strategy: Strategy, rate: float | Fraction, burst: int) -> Rule:
-    """Return the rule of a bucket that earns `rate` permits a second and holds `burst`.
+def bucket(name: str, strategy: Strategy, rate: float | Fraction, burst: int, *, setting: str = "burst") -> Rule:
+    """Return the rule of a bucket that earns `rate` permits a second and holds `burst`, a setting that may have another name.
 
     Raises:
         ConfigurationError: a setting is out of range; the message names the limiter, the setting and what is allowed.
     """
-    problems = [*_rate_problems(name, rate), *_limit_problems(name, "burst", burst)]
+    problems = [*_rate_problems(name, rate), *_limit_problems(name, setting, burst)]
     if not problems and burst / exact(rate) > MAX_PERIOD:
         problems.append(
-            f"limiter {name!r}: a burst of {burst} at a rate of {rate!r} a second takes more than 100 years to fill; "
-            "use a smaller burst or a higher rate"
+            f"limiter {name!r}: a {setting} of {burst} at a rate of {rate!r} a second takes more than 100 years to fill; "
+            f"use a smaller {setting} or a higher rate"
         )
     if problems:
         raise ConfigurationError(problems)
@@ -94,7 +94,7 @@ def _rate_problems(name: str, rate: object) -> list[str]:
 
 
 def _limit_problems(name: str, setting: str, limit: object) -> list[str]:
-    if limit.__class__ is int and 1 <= limit <= MAX_LIMIT:  # type: ignore[operator]
+    if isinstance(limit, int) and not isinstance(limit, bool) and 1 <= limit <= MAX_LIMIT:
         return []
     return [f"limiter {name!r}: {setting} is {limit!r}; it must be a whole number from 1 to {MAX_LIMIT}"]
 

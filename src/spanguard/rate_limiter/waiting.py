@@ -7,19 +7,27 @@ the latest when its own turn is due. One that sleeps on in a blocked loop, or di
 from __future__ import annotations
 
 import asyncio
+import math
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Final
 
-from spanguard.rate_limiter.buckets import TokenBuckets
+from spanguard.clock import Clock, first_of
+from spanguard.rate_limiter.deciding import Engine
 from spanguard.rate_limiter.status import RateLimitStatus
+
+_LONGEST_SLEEP: Final = 86_400.0  # what every platform's sleep can take; who wakes early looks and sleeps on
 
 
 class Waiter:
     """One request in the line.
 
     Attributes:
+        key: whose permits it waits for.
+        tokens: how many.
         due: the moment at which its turn comes at the latest.
-        status: the decision, once it was served.
+        status: the decision, once there is one.
     """
 
     __slots__ = ("due", "key", "status", "tokens")
@@ -31,16 +39,35 @@ class Waiter:
         self.status: RateLimitStatus | None = None
 
     def wake(self) -> bool:
-        """Let it look again. False if nobody is left to look.
+        """Let it look again, from any thread. False if nobody is left to look."""
+        raise NotImplementedError
 
-        A thread cannot be woken out of a clock's sleep: it looks when its turn is due, though that may have come
-        earlier because somebody ahead of it gave up.
-        """
+
+class ThreadWaiter(Waiter):
+    """A thread in the line."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self, key: str, tokens: int) -> None:
+        super().__init__(key, tokens)
+        self._event = threading.Event()
+
+    def wake(self) -> bool:
+        """Wake the thread."""
+        self._event.set()
         return True
 
+    def rearm(self) -> None:
+        """Take note of the next `wake`. To be called before looking, so that none is missed."""
+        self._event.clear()
 
-class AsyncWaiter(Waiter):
-    """A waiter that an event loop can wake."""
+    def sleep(self, clock: Clock, seconds: float) -> None:
+        """Sleep so long, or until the next `wake`."""
+        clock.wait(self._event, min(seconds, _LONGEST_SLEEP))
+
+
+class TaskWaiter(Waiter):
+    """A task in the line."""
 
     __slots__ = ("_loop", "_nudge")
 
@@ -50,38 +77,40 @@ class AsyncWaiter(Waiter):
         self._nudge = self._loop.create_future()
 
     def wake(self) -> bool:
-        """Let it look again, from any thread. False if its loop is closed."""
+        """Wake the task. False if its loop is closed."""
         try:
             self._loop.call_soon_threadsafe(_resolve, self._nudge)
         except RuntimeError:
             return False
         return True
 
-    def rearm(self) -> asyncio.Future[None]:
-        """Return what the next `wake` resolves. To be called before looking, so that no wake is missed."""
+    def rearm(self) -> None:
+        """Take note of the next `wake`. To be called before looking, so that none is missed."""
         self._nudge = self._loop.create_future()
-        return self._nudge
+
+    async def sleep(self, clock: Clock, seconds: float) -> None:
+        """Sleep so long, or until the next `wake`."""
+        await first_of(self._nudge, clock.sleep_async(min(seconds, _LONGEST_SLEEP)))
 
 
 class Line:
     """The waiters of one key, and those who were served but have not yet resumed. Not locked: who calls holds a lock.
 
     However late somebody comes by to serve it, each waiter gets its permit as of the moment when its turn came: what the
-    bucket earned since is for the next one and does not spill over.
+    engine earned since is for the next one and does not spill over.
     """
 
-    __slots__ = ("_as_of", "_buckets", "_key", "_served", "_waiting", "behind")
+    __slots__ = ("_as_of", "_engine", "_grants", "_key", "_waiting", "behind")
 
-    def __init__(self, buckets: TokenBuckets, key: str) -> None:
-        self._buckets = buckets
+    def __init__(self, engine: Engine, key: str) -> None:
         self._key = key
         self._waiting: OrderedDict[Waiter, None] = OrderedDict()
-        self._served: dict[Waiter, int] = {}
         self._as_of = 0
         self.behind = 0
+        self._decide_by(engine)
 
     def __bool__(self) -> bool:
-        return bool(self._waiting or self._served)
+        return bool(self._waiting) or len(self._grants) > 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -93,53 +122,72 @@ class Line:
         """Stand at the end. The line has just been served."""
         self._as_of = now
         self.behind += waiter.tokens
-        waiter.due = self._buckets.ready_at(self._key, self.behind)
+        waiter.due = self._engine.ready_at(self._key, self.behind, now)
         self._waiting[waiter] = None
 
     def take(self, tokens: int, now: int) -> RateLimitStatus:
-        """Take tokens from the bucket for somebody who does not wait; who waits comes first."""
-        self._trim_refunds(now)
-        return self._buckets.take(self._key, tokens, now, behind=self.behind)
+        """Take permits for somebody who does not wait; who waits comes first."""
+        self._grants.age(now)
+        return self._engine.take(self._key, tokens, now, behind=self.behind)
+
+    def peek(self, tokens: int, now: int) -> RateLimitStatus:
+        """Say what `take` would, and take nothing."""
+        # With somebody ahead `take` takes nothing either, and says how long that will last.
+        return self.take(tokens, now) if self.behind else self._engine.peek(self._key, tokens, now)
 
     def serve(self, now: int) -> None:
         """Give permits to all whose turn has come, and tell the next one if its turn comes sooner than it thinks."""
         while self._waiting:
             first = next(iter(self._waiting))
-            turn = max(self._buckets.ready_at(self._key, first.tokens), self._as_of)
+            turn = max(self._engine.ready_at(self._key, first.tokens, now), self._as_of)
             if turn > now:
                 if turn < first.due:
                     first.due = turn
                     first.wake()
                 return
-            del self._waiting[first]
-            self.behind -= first.tokens
+            self._remove(first)
             if first.wake():
-                self._trim_refunds(turn)
-                first.status = self._buckets.take(self._key, first.tokens, turn)
-                self._served[first] = first.tokens * self._buckets.unit
+                self._grants.age(turn)
+                first.status = self._engine.take(self._key, first.tokens, turn)
+                self._grants.add(first, first.tokens, turn)
                 self._as_of = turn
 
     def leave(self, waiter: Waiter, now: int) -> None:
-        """Go without a permit; one that was already granted goes back to the bucket."""
+        """Go without a permit; one that was already granted goes back."""
         self.serve(now)
         if waiter in self._waiting:
-            del self._waiting[waiter]
-            self.behind -= waiter.tokens
+            self._remove(waiter)
         else:
-            self._buckets.give_back(self._key, self._served.pop(waiter, 0))
+            self._grants.give_back(waiter, now)
         self._as_of = now
         self.serve(now)
 
     def resumed(self, waiter: Waiter) -> None:
         """Note that a served waiter has its permit in hand."""
-        self._served.pop(waiter, None)
+        self._grants.keep(waiter)
 
-    def _trim_refunds(self, now: int) -> None:
-        # What a full bucket could not have held is earned again already: to give it back as well would admit too many.
-        left = self._buckets.debt(self._key, now)
-        for waiter, units in self._served.items():
-            self._served[waiter] = min(units, left)
-            left -= self._served[waiter]
+    def change(self, engine: Engine, now: int) -> None:
+        """Stand before another engine, which has inherited this key. Who asks for more than it can give is refused."""
+        self._decide_by(engine)
+        self._as_of = now
+        for waiter in list(self._waiting):
+            if waiter.tokens > engine.limit:
+                self._remove(waiter)
+                waiter.status = engine.peek(self._key, engine.limit, now)._replace(allowed=False, retry_after=math.inf)
+        ahead = 0
+        for waiter in self._waiting:
+            ahead += waiter.tokens
+            waiter.due = engine.ready_at(self._key, ahead, now)
+        for waiter in self:
+            waiter.wake()
+
+    def _decide_by(self, engine: Engine) -> None:
+        self._engine = engine
+        self._grants = engine.grants(self._key)
+
+    def _remove(self, waiter: Waiter) -> None:
+        del self._waiting[waiter]
+        self.behind -= waiter.tokens
 
 
 def _resolve(nudge: asyncio.Future[None]) -> None:

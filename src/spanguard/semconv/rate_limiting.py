@@ -11,13 +11,29 @@ LIMITER_STRATEGY: Final = Attribute(
     "spanguard.rate_limiting.strategy",
     "string",
     "The algorithm that decided.",
-    values=("token_bucket", "fixed_window", "moving_window", "sliding_window_counter", "other"),
+    values=(
+        "token_bucket",
+        "leaky_bucket",
+        "leaky_bucket_queue",
+        "sliding_window_log",
+        "sliding_window_estimate",
+        "fixed_window",
+        "moving_window",
+        "sliding_window_counter",
+        "other",
+    ),
 )
 LIMITER_RESULT: Final = Attribute(
     "spanguard.rate_limiting.result",
     "string",
     "What became of the request: `timed_out` was ready to wait, but its turn would have come after its timeout; it is told so at once.",
     values=("acquired", "rejected", "timed_out"),
+)
+LIMITER_REASON: Final = Attribute(
+    "spanguard.rate_limiting.reason",
+    "string",
+    "Why a limiter of spanguard gave no permit: there was none, or it would have waited but there was no place in the line.",
+    values=("no_permit", "line_full"),
 )
 LIMITER_RETRY_AFTER: Final = Attribute(
     "spanguard.rate_limiting.retry_after", "double", "When the same request would be admitted.", unit="s"
@@ -65,5 +81,5 @@ LIMITER_REJECTED_EVENT: Final = Event(
     "spanguard.rate_limiting.rejected",
     "A request got no permit, at once or after waiting. The key that was limited is never part of it.",
     (POLICY_NAME, LIMITER_STRATEGY, LIMITER_RESULT),
-    (LIMITER_RETRY_AFTER, LIMITER_LIMIT, LIMITER_COST),
+    (LIMITER_REASON, LIMITER_RETRY_AFTER, LIMITER_LIMIT, LIMITER_COST),
 )

@@ -27,7 +27,7 @@ def wait_in_thread(limiter: TokenBucketLimiter, done: list[str], name: str, **op
 
 async def until_waiting(limiter: TokenBucketLimiter, count: int) -> None:
     """Wait, in real time, until so many stand in line and sleep."""
-    clock = limiter._clock
+    clock = limiter._desk._clock
     assert isinstance(clock, FakeClock)
     async with asyncio.timeout(10):
         while not limiter.stats().waiting == clock.sleeping == count:  # noqa: ASYNC110 - polls a condition with a deadline

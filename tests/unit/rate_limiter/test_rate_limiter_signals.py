@@ -42,6 +42,7 @@ def test_a_rejection_is_an_event_in_the_trace_that_caused_it(limiter: TokenBucke
         POLICY: "unit",
         STRATEGY: "token_bucket",
         RESULT: "rejected",
+        semconv.LIMITER_REASON.key: "no_permit",
         semconv.LIMITER_RETRY_AFTER.key: 0.5,
         semconv.LIMITER_LIMIT.key: 3,
         semconv.LIMITER_COST.key: 2,

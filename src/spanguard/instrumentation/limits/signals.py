@@ -17,6 +17,9 @@ ACQUIRED: Final = "acquired"
 REJECTED: Final = "rejected"
 TIMED_OUT: Final = "timed_out"
 
+NO_PERMIT: Final = "no_permit"
+LINE_FULL: Final = "line_full"
+
 
 class LimiterSignals:
     """The signals of one policy under one strategy.
@@ -58,6 +61,7 @@ class LimiterSignals:
         cost: float | None = None,
         limit: float | None = None,
         retry_after: float | None = None,
+        line_full: bool | None = None,
     ) -> None:
         """Tell that a request got no permit: an event, and attributes on the current span.
 
@@ -66,6 +70,7 @@ class LimiterSignals:
             cost: the tokens that it asked for.
             limit: the most that can be admitted at once.
             retry_after: seconds until the same request would be admitted; None where that is not known for free.
+            line_full: whether it would have waited but found no place in the line; None where there is no line.
         """
         outcome: dict[str, str | float | bool] = {
             semconv.POLICY_NAME.key: self._policy,
@@ -77,8 +82,13 @@ class LimiterSignals:
         spans.annotate(outcome)
         emit(
             semconv.LIMITER_REJECTED_EVENT,
-            {**outcome, semconv.LIMITER_LIMIT.key: limit, semconv.LIMITER_COST.key: cost},
-            body=_describe(self._policy, result, retry_after),
+            {
+                **outcome,
+                semconv.LIMITER_REASON.key: None if line_full is None else LINE_FULL if line_full else NO_PERMIT,
+                semconv.LIMITER_LIMIT.key: limit,
+                semconv.LIMITER_COST.key: cost,
+            },
+            body=_describe(self._policy, result, retry_after, line_full),
             severity=SeverityNumber.WARN,
         )
 
@@ -103,7 +113,9 @@ class LimiterSignals:
         )
 
 
-def _describe(policy: str, result: Refusal, retry_after: float | None) -> str:
+def _describe(policy: str, result: Refusal, retry_after: float | None, line_full: bool | None) -> str:
     what = "refused a request" if result == REJECTED else "could not serve a request within its timeout"
+    if line_full:
+        what = "had no place in the line for a request"
     when = "" if retry_after is None else f"; it would be admitted in {retry_after:.3g} s"
     return f"rate limiter {policy!r} {what}{when}"
