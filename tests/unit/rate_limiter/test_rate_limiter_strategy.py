@@ -11,13 +11,29 @@ from typing import Any
 
 import pytest
 from limits import RateLimitItem, RateLimitItemPerMinute, parse
-from limits.storage import MemoryStorage, storage_from_string
+from limits.storage import MemcachedStorage, MemoryStorage, MongoDBStorage, Storage, storage_from_string
 from limits.strategies import STRATEGIES, RateLimiter
 
 from spanguard.errors import ConfigurationError
-from spanguard.rate_limiter import RateLimitStatus, TokenBucketRateLimiter
-from spanguard.rate_limiter.strategies import _memories
+from spanguard.rate_limiter.status import RateLimitStatus
+from spanguard.rate_limiter.storages.memory import shelf_of
+from spanguard.rate_limiter.strategies import (
+    LeakyBucketQueueRateLimiter,
+    LeakyBucketRateLimiter,
+    SlidingWindowEstimateRateLimiter,
+    SlidingWindowLogRateLimiter,
+    TokenBucketRateLimiter,
+)
+from spanguard.rate_limiter.strategies.synchronous import DecidingRateLimiter
 from spanguard.testing import FakeClock
+
+MADE = [
+    TokenBucketRateLimiter,
+    LeakyBucketRateLimiter,
+    LeakyBucketQueueRateLimiter,
+    SlidingWindowLogRateLimiter,
+    SlidingWindowEstimateRateLimiter,
+]
 
 
 @pytest.fixture
@@ -36,10 +52,38 @@ def item() -> RateLimitItem:
     return parse("3 per minute")
 
 
-def test_it_is_registered_beside_the_strategies_of_limits(storage: MemoryStorage) -> None:
-    made: Any = STRATEGIES["token-bucket"]
+@pytest.mark.parametrize("made", MADE)
+def test_it_is_registered_beside_the_strategies_of_limits(made: type[DecidingRateLimiter]) -> None:
+    registered: Any = STRATEGIES[made.strategy.replace("_", "-")]  # type: ignore[index]
+    assert registered is made
     assert issubclass(made, RateLimiter)
-    assert isinstance(made(storage), TokenBucketRateLimiter)
+
+
+@pytest.mark.parametrize("made", MADE)
+def test_a_limit_holds_under_every_strategy_and_comes_back(
+    made: type[DecidingRateLimiter], storage: MemoryStorage, item: RateLimitItem, clock: FakeClock
+) -> None:
+    strategy = made(storage, clock=clock)
+    assert [strategy.hit(item, "key") for _ in range(4)] == [True, True, True, False]
+    clock.advance(strategy.retry_after(item, "key") - 0.001)
+    assert strategy.hit(item, "key") is False
+    clock.advance(0.001)
+    assert [strategy.hit(item, "key"), strategy.hit(item, "key")] == [True, made is SlidingWindowLogRateLimiter]
+
+
+@pytest.mark.parametrize("made", MADE)
+def test_beyond_a_billion_a_second_a_limit_is_refused(made: type[DecidingRateLimiter], storage: MemoryStorage) -> None:
+    with pytest.raises(ConfigurationError, match="1000000000"):
+        made(storage).hit(parse("1000000001 per second"), "key")
+
+
+def test_a_queue_says_how_long_an_admitted_request_is_to_wait(
+    storage: MemoryStorage, item: RateLimitItem, clock: FakeClock
+) -> None:
+    queue = LeakyBucketQueueRateLimiter(storage, clock=clock)
+    assert [queue.decide(item, "key").delay for _ in range(3)] == [0, 20, 40]
+    refused = queue.decide(item, "key")
+    assert (refused.allowed, refused.delay, refused.retry_after) == (False, 0, 20)
 
 
 def test_hits_are_admitted_up_to_the_amount_and_one_more_for_each_interval(
@@ -133,7 +177,7 @@ def test_limits_that_came_once_are_forgotten(
     for amount in range(1, 5001):
         strategy.hit(RateLimitItemPerMinute(amount), "key")
         clock.advance(1)
-    assert len(_memories[storage]._by_limit) <= 1000
+    assert len(shelf_of(storage)) <= 1000
 
 
 def test_the_buckets_go_with_their_storage(item: RateLimitItem) -> None:
@@ -141,17 +185,30 @@ def test_the_buckets_go_with_their_storage(item: RateLimitItem) -> None:
     storage.timer.join(10)
     strategy = TokenBucketRateLimiter(storage)
     strategy.hit(item, "key")
-    memory = weakref.ref(strategy._memory)
+    shelf = weakref.ref(shelf_of(storage))
     del storage, strategy
     gc.collect()
-    assert memory() is None
+    assert shelf() is None
 
 
-@pytest.mark.parametrize("url", ["redis://127.0.0.1:6379", "async+memory://"])
-def test_other_storages_are_refused_at_start_up(url: str) -> None:
-    storage: Any = storage_from_string(url)
-    with pytest.raises(ConfigurationError, match=rf"{type(storage).__name__}.*memory://"):
-        TokenBucketRateLimiter(storage)
+@pytest.mark.parametrize("strategy", MADE)
+@pytest.mark.parametrize("kind", [MemcachedStorage, MongoDBStorage])
+def test_a_storage_that_cannot_decide_in_one_step_is_refused_at_start_up(
+    strategy: type[RateLimiter], kind: type[Storage]
+) -> None:
+    # Not connected, so with nothing to close: it is refused for what it is.
+    kind = type(kind.__name__, (kind,), {"__del__": lambda _: None})
+    with pytest.raises(
+        ConfigurationError, match=rf"{kind.__name__} cannot decide exactly in one atomic step.*memory://"
+    ):
+        strategy(kind.__new__(kind))
+
+
+@pytest.mark.parametrize("strategy", MADE)
+def test_an_async_storage_is_refused_by_a_sync_strategy(strategy: type[RateLimiter]) -> None:
+    storage: Any = storage_from_string("async+memory://")
+    with pytest.raises(ConfigurationError, match="it is awaited; use the Async"):
+        strategy(storage)
 
 
 @pytest.mark.parametrize("burst", [0, -1, 1.5, True, "3"])
@@ -167,12 +224,14 @@ def test_a_cost_out_of_range_is_refused(strategy: TokenBucketRateLimiter, item: 
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_is_not_held_up_by_a_lock_of_its_parent(strategy: TokenBucketRateLimiter, item: RateLimitItem) -> None:
+def test_a_child_is_not_held_up_by_a_lock_of_its_parent(
+    storage: MemoryStorage, strategy: TokenBucketRateLimiter, item: RateLimitItem
+) -> None:
     strategy.hit(item, "key", cost=2)
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with strategy._memory.lock:
+        with shelf_of(storage).lock:
             held.set()
             release.wait(30)
 

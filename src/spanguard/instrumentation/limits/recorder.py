@@ -23,8 +23,8 @@ class KnowsRetryAfter(ABC):
     """A strategy that can tell, without asking its storage again, when a request would be admitted."""
 
     @abstractmethod
-    def retry_after(self, item: Any, *identifiers: str, cost: int = 1) -> float:
-        """Return seconds until the same request would be admitted; take nothing."""
+    def told_retry_after(self) -> float | None:
+        """Return seconds until the request would be admitted that this thread or task was just refused; None if none was."""
 
 
 class HitRecorder:
@@ -69,10 +69,9 @@ def count_rejection(signals: LimiterSignals, strategy: Any, args: tuple[Any, ...
     """Count a rejection and tell of it. Never raises."""
     try:
         signals.rejected.value += 1
-        item, *identifiers = args or (kwargs["item"],)
+        item = args[0] if args else kwargs["item"]
         cost = kwargs.get("cost", 1)
-        known = isinstance(strategy, KnowsRetryAfter)
-        retry_after = strategy.retry_after(item, *identifiers, cost=cost) if known else None
+        retry_after = strategy.told_retry_after() if isinstance(strategy, KnowsRetryAfter) else None
         signals.refused(REJECTED, cost=cost, limit=item.amount, retry_after=retry_after)
     except Exception as error:  # noqa: BLE001 - telemetry never breaks the call
         note_failure("limits", error)
