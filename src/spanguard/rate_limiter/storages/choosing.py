@@ -10,9 +10,12 @@ from spanguard.errors import ConfigurationError
 from spanguard.rate_limiter.deciding import AsyncDecider, Decider
 from spanguard.rate_limiter.rules import Rule
 from spanguard.rate_limiter.storages.memory import AsyncMemoryDecider, MemoryDecider, shelf_of
+from spanguard.rate_limiter.storages.redis import AsyncRedisDecider, RedisDecider
 
 
-def decider_on(storage: object, rules: tuple[Rule, ...], *, clock: Clock = SYSTEM_CLOCK) -> Decider:
+def decider_on(
+    storage: object, rules: tuple[Rule, ...], *, namespace: str = "", clock: Clock = SYSTEM_CLOCK
+) -> Decider:
     """Return what decides on a storage of `limits`. Those on one storage share what was taken under the same rules.
 
     Raises:
@@ -20,13 +23,19 @@ def decider_on(storage: object, rules: tuple[Rule, ...], *, clock: Clock = SYSTE
     """
     if isinstance(storage, limits.storage.MemoryStorage):
         return MemoryDecider(rules, shelf_of(storage), clock=clock)
+    if isinstance(storage, limits.storage.RedisStorage):
+        return RedisDecider(storage, rules, namespace)
     raise ConfigurationError(_refusal(storage, "memory://", "redis://"))
 
 
-def async_decider_on(storage: object, rules: tuple[Rule, ...], *, clock: Clock = SYSTEM_CLOCK) -> AsyncDecider:
+def async_decider_on(
+    storage: object, rules: tuple[Rule, ...], *, namespace: str = "", clock: Clock = SYSTEM_CLOCK
+) -> AsyncDecider:
     """Return what decides on an async storage of `limits`; as `decider_on`."""
     if isinstance(storage, limits.aio.storage.MemoryStorage):
         return AsyncMemoryDecider(MemoryDecider(rules, shelf_of(storage), clock=clock))
+    if isinstance(storage, limits.aio.storage.RedisStorage):
+        return AsyncRedisDecider(storage, rules, namespace)
     raise ConfigurationError(_refusal(storage, "async+memory://", "async+redis://"))
 
 

@@ -37,7 +37,10 @@ class AsyncDecidingRateLimiter(limits.aio.strategies.RateLimiter, KnowsRetryAfte
 
     def _start(self, storage: LimitsStorage, burst: int | None, clock: Clock) -> None:
         self._clock = clock
-        self._deciders = Deciders(self.strategy, burst, lambda rules: async_decider_on(storage, rules, clock=clock))
+        namespace = "" if burst is None else f"burst-{burst}"
+        self._deciders = Deciders(
+            self.strategy, burst, lambda rules: async_decider_on(storage, rules, namespace=namespace, clock=clock)
+        )
         # A storage that cannot do is refused now, not at the first hit.
         self._deciders.of(RateLimitItemPerMinute(1))
         super().__init__(storage)

@@ -1,0 +1,79 @@
+"""A redis-server of the test's own, that can be killed, paused and started again."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+
+class RedisServer:
+    """One redis-server on a free port of loopback, with nothing on disk.
+
+    Attributes:
+        port: where it listens, also after a restart.
+        url: the same for redis-py and `limits`.
+    """
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        program = shutil.which("redis-server")
+        if program is None:
+            pytest.skip("redis-server is not installed (apt install redis-server): limits on Redis are left out")
+        self._program = program
+        self._folder = folder
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port() if port is None else port
+        self.url = f"redis://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        command = [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        with (self._folder / f"redis-{self.port}.log").open("ab") as log:
+            self._process = subprocess.Popen([*command, *self._options], cwd=self._folder, stdout=log, stderr=log)
+        deadline = time.monotonic() + 20
+        with contextlib.closing(self.client()) as client:
+            while time.monotonic() < deadline:
+                with contextlib.suppress(redis.RedisError):
+                    if client.ping():
+                        return
+                if self._process.poll() is not None:
+                    break
+        pytest.fail(f"redis-server did not start: {(self._folder / f'redis-{self.port}.log').read_text()[-500:]}")
+
+    def client(self) -> redis.Redis:
+        """Return a plain client of its own."""
+        return redis.Redis(port=self.port, decode_responses=True)
+
+    def kill(self) -> None:
+        """End it at once; what it knew is gone."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait(20)
+            self._process = None
+
+    def pause(self) -> None:
+        """Let it take connections and commands, and answer none."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
