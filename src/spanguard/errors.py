@@ -7,6 +7,9 @@
     ├── ResourceUnavailableError (OSError)   a port, a program or a server that is needed is not there
     ├── CircuitBreakerError (pybreaker.CircuitBreakerError)   in spanguard.error_handling
     ├── RateLimitExceededError (TimeoutError)                 in spanguard.rate_limiter
+    ├── BackpressureError (queue.Full, TimeoutError)          in spanguard.rate_limiter
+    ├── QueueEmptyError (queue.Empty, TimeoutError)           in spanguard.rate_limiter
+    ├── QueueClosedError (RuntimeError)                       in spanguard.rate_limiter
     ├── BulkheadFullError (TimeoutError)                      in spanguard.error_handling
     ├── CallTimeoutError (TimeoutError)                       in spanguard.error_handling
     ├── FallbackFailedError (ExceptionGroup)                  in spanguard.error_handling

@@ -31,7 +31,7 @@ from spanguard.error_handling import (
 from spanguard.instrumentation.limits import LimitsInstrumentor
 from spanguard.instrumentation.pybreaker import PybreakerInstrumentor
 from spanguard.monitoring import AlertManager
-from spanguard.rate_limiter import TokenBucketLimiter
+from spanguard.rate_limiter import BackpressureError, BackpressureManager, TokenBucketLimiter
 from spanguard.telemetry import EmittedEvent, add_sink, remove_sink
 from spanguard.testing import FakeClock, Signals, capture
 
@@ -54,6 +54,7 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Signals:
             run_a_retry(signals)
             run_a_timeout()
             run_a_bulkhead(signals)
+            run_a_queue(signals)
             run_a_degradation()
             run_an_alert(signals)
             run_the_plugin()
@@ -171,6 +172,18 @@ def run_a_bulkhead(signals: Signals) -> None:
         with pytest.raises(BulkheadFullError):
             full.call(int)
         signals.points()
+
+
+def run_a_queue(signals: Signals) -> None:
+    clock = FakeClock(auto_advance=True)
+    queue: BackpressureManager[int] = BackpressureManager(1, name="api", clock=clock)
+    queue.put(1)
+    with pytest.raises(BackpressureError):
+        queue.put(2, timeout=1)
+    signals.points()  # gauges are there for as long as the queue is
+    queue.get()
+    shedding: BackpressureManager[int] = BackpressureManager(1, "drop_newest", name="full")
+    assert [shedding.put(number) for number in range(2)] == [True, False]
 
 
 def run_a_degradation() -> None:

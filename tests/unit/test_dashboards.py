@@ -57,7 +57,7 @@ def variables_used_by(value: object) -> set[str]:
 
 
 def test_the_dashboards_are_there() -> None:
-    assert [path.name for path in FILES] == ["error_handling.json", "guards.json"]
+    assert [path.name for path in FILES] == ["error_handling.json", "guards.json", "rate_limiting.json"]
 
 
 def test_the_committed_json_is_what_the_code_writes() -> None:

@@ -1,5 +1,14 @@
-"""Rate limiting: limiters of several strategies, their manager, and strategies for `limits`."""
+"""Rate limiting: limiters of several strategies, their manager, strategies for `limits`, and backpressure."""
 
+from spanguard.rate_limiter.backpressure import (
+    BackpressureError,
+    BackpressureManager,
+    BackpressureStats,
+    CoDel,
+    PressureChange,
+    QueueClosedError,
+    QueueEmptyError,
+)
 from spanguard.rate_limiter.errors import BlockingWaitError, RateLimitExceededError
 from spanguard.rate_limiter.limiter import RateLimiter
 from spanguard.rate_limiter.limiters import LeakyBucketLimiter, SlidingWindowLimiter, TokenBucketLimiter
@@ -10,9 +19,16 @@ from spanguard.rate_limiter.strategies import TokenBucketRateLimiter
 from spanguard.rate_limiter.wait_times import TimeInQueue
 
 __all__ = [
+    "BackpressureError",
+    "BackpressureManager",
+    "BackpressureStats",
     "BlockingWaitError",
+    "CoDel",
     "LeakyBucketLimiter",
     "LimiterStats",
+    "PressureChange",
+    "QueueClosedError",
+    "QueueEmptyError",
     "RateLimitExceededError",
     "RateLimitManager",
     "RateLimitStatus",

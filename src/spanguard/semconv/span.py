@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from spanguard.semconv.backpressure import BACKPRESSURE_OUTCOME
 from spanguard.semconv.bulkhead import BULKHEAD_OUTCOME
 from spanguard.semconv.circuit_breaker import BREAKER_OUTCOME, BREAKER_RETRY_AFTER, BREAKER_STATE
 from spanguard.semconv.common import ERROR_TYPE, OUTCOME, POLICY_NAME
@@ -62,8 +63,9 @@ REPLAY_SPAN: Final = Span(
 
 QUEUE_SPAN: Final = Span(
     "queue",
-    "The time a call spent in a bulkhead's queue. `queue <policy name>`, kind INTERNAL, never a root.",
-    (POLICY_NAME, BULKHEAD_OUTCOME),
+    "The time a call spent in a bulkhead's queue, or a producer before a full one. `queue <policy name>`, kind INTERNAL, never a root.",
+    (POLICY_NAME,),
+    (BULKHEAD_OUTCOME, BACKPRESSURE_OUTCOME),
 )
 FALLBACK_SPAN: Final = Span(
     "fallback",
@@ -82,6 +84,7 @@ ANNOTATIONS: Final = (
     RETRY_REASON,
     TIMEOUT_OUTCOME,
     BULKHEAD_OUTCOME,
+    BACKPRESSURE_OUTCOME,
     DEGRADATION_SOURCE,
     POLICY_NAME,
 )

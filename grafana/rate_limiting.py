@@ -1,0 +1,103 @@
+"""The dashboard "Rate limiting": who was let through, who waits, and which queues fill up."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import dashboard as dashboard_builders
+from grafana_foundation_sdk.models import dashboard
+
+from grafana.guard_rows import limiters
+from grafana.parts import bars, explore_traces, legend, lines, link, promql, states
+from grafana.prometheus_names import label, series
+from grafana.queries import POLICY, added, of_guards, rate
+from grafana.variables import policy, service
+from spanguard import semconv
+
+_ANY: Final = f'__name__=~"{series(semconv.LIMITER_REQUESTS_METRIC)}|{series(semconv.BACKPRESSURE_PUTS_METRIC)}"'
+
+
+def build() -> dashboard.Dashboard:
+    """Return the dashboard."""
+    builder = (
+        dashboard_builders.Dashboard("Rate limiting")
+        .uid("spanguard-rate-limiting")
+        .description("Rate limiters, bounded queues and adaptive limits of one service.")
+        .tags(["spanguard"])
+        .time("now-30m", "now")
+        .refresh("10s")
+        .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
+        .links([link("Traces", explore_traces("${service}", ""))])
+        .with_variable(service(_ANY))
+        .with_variable(policy(_ANY))
+    )
+    for add in (limiters, _queues):
+        builder = add(builder)
+    return builder.build()
+
+
+def _queues(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashboard:
+    outcome, reason = label(semconv.BACKPRESSURE_OUTCOME), label(semconv.BACKPRESSURE_SHED_REASON)
+    return (
+        builder.with_row(dashboard_builders.Row("Bounded queues"))
+        .with_panel(
+            states(
+                "Pressure",
+                "Whether a queue is under pressure; with several instances, whether any is.",
+                promql(f"max by ({POLICY}) ({of_guards(semconv.BACKPRESSURE_STATUS_METRIC)} > bool 0)", legend(POLICY)),
+                {0: ("relieved", "green"), 1: ("under pressure", "red")},
+            )
+        )
+        .with_panel(
+            lines(
+                "Depth",
+                "Items in each queue, and those that it can hold.",
+                "short",
+                promql(f"sum by ({POLICY}) ({of_guards(semconv.BACKPRESSURE_DEPTH_METRIC)})", legend(POLICY)),
+                promql(
+                    f"sum by ({POLICY}) ({of_guards(semconv.BACKPRESSURE_LIMIT_METRIC)})",
+                    f"{legend(POLICY)} limit",
+                    ref="B",
+                ),
+            )
+        )
+        .with_panel(
+            lines(
+                "Age of the oldest item",
+                "How long the item whose turn is next has been in the queue.",
+                "s",
+                promql(f"max by ({POLICY}) ({of_guards(semconv.BACKPRESSURE_OLDEST_METRIC)})", legend(POLICY)),
+            )
+        )
+        .with_panel(
+            lines(
+                "Items by outcome",
+                "Items that were offered, by what the queue made of them.",
+                "cps",
+                promql(
+                    f"sum by ({POLICY}, {outcome}) ({rate(of_guards(semconv.BACKPRESSURE_PUTS_METRIC))})",
+                    legend(POLICY, outcome),
+                ),
+                stacked=True,
+            )
+        )
+        .with_panel(
+            lines(
+                "Items taken",
+                "Items that consumers took.",
+                "cps",
+                promql(f"sum by ({POLICY}) ({rate(of_guards(semconv.BACKPRESSURE_GETS_METRIC))})", legend(POLICY)),
+            )
+        )
+        .with_panel(
+            bars(
+                "Items shed",
+                "Items that were dropped so that others can be served, in each interval.",
+                "short",
+                promql(
+                    f"sum by ({POLICY}, {reason}) ({added(of_guards(semconv.BACKPRESSURE_SHED_METRIC))})",
+                    legend(POLICY, reason),
+                ),
+            )
+        )
+    )
