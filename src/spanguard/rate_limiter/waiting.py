@@ -170,15 +170,14 @@ class Line:
         """Stand before another engine, which has inherited this key. Who asks for more than it can give is refused."""
         self._decide_by(engine)
         self._as_of = now
+        ahead = 0
         for waiter in list(self._waiting):
             if waiter.tokens > engine.limit:
                 self._remove(waiter)
                 waiter.status = engine.peek(self._key, engine.limit, now)._replace(allowed=False, retry_after=math.inf)
-        ahead = 0
-        for waiter in self._waiting:
-            ahead += waiter.tokens
-            waiter.due = engine.ready_at(self._key, ahead, now)
-        for waiter in self:
+            else:
+                ahead += waiter.tokens
+                waiter.due = engine.ready_at(self._key, ahead, now)
             waiter.wake()
 
     def _decide_by(self, engine: Engine) -> None:

@@ -6,16 +6,16 @@ import asyncio
 import threading
 from typing import Any
 
-from spanguard.rate_limiter import TokenBucketLimiter
+from spanguard.rate_limiter import RateLimiter
 from spanguard.testing import FakeClock
 
 
-def drain(limiter: TokenBucketLimiter, key: str = "") -> None:
+def drain(limiter: RateLimiter, key: str = "") -> None:
     while limiter.acquire(key=key):
         pass
 
 
-def wait_in_thread(limiter: TokenBucketLimiter, done: list[str], name: str, **options: Any) -> threading.Thread:
+def wait_in_thread(limiter: RateLimiter, done: list[str], name: str, **options: Any) -> threading.Thread:
     def run() -> None:
         limiter.acquire(wait=True, **options)
         done.append(name)
@@ -25,7 +25,7 @@ def wait_in_thread(limiter: TokenBucketLimiter, done: list[str], name: str, **op
     return thread
 
 
-async def until_waiting(limiter: TokenBucketLimiter, count: int) -> None:
+async def until_waiting(limiter: RateLimiter, count: int) -> None:
     """Wait, in real time, until so many stand in line and sleep."""
     clock = limiter._desk._clock
     assert isinstance(clock, FakeClock)
