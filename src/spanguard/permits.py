@@ -10,11 +10,16 @@ and whoever has the lock looks again after letting it go. Thus no permit is lost
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+import time
 from collections import OrderedDict, deque
+from dataclasses import dataclass
 from typing import Protocol
 
+from spanguard.clock import Clock, first_of
 from spanguard.telemetry import Cell
+from spanguard.telemetry.deadline import remaining
 
 
 class Waiter(Protocol):
@@ -189,3 +194,63 @@ class Permits:
                 return
             if not waiter.wake():
                 self.leave(waiter)
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A stay in the queue that is over.
+
+    Attributes:
+        admitted: whether there is a permit now, which must be given back.
+        waited: seconds in the queue.
+        since: when it began, in nanoseconds since the Unix epoch.
+    """
+
+    admitted: bool
+    waited: float
+    since: int
+
+
+def stand_in_queue(permits: Permits, clock: Clock, max_wait: float | None) -> Stay | None:
+    """Wait for a permit in this thread, for so many seconds and no longer than the deadline; None if there is no place."""
+    waiter = ThreadWaiter()
+    if not permits.join(waiter):
+        return None
+    since, start, seconds = time.time_ns(), clock.monotonic(), _bound(max_wait)
+    end = math.inf if seconds is None else start + seconds
+    try:
+        while not waiter.admitted and (left := end - clock.monotonic()) > 0:
+            clock.wait(waiter.event, None if left == math.inf else left)
+    except BaseException:
+        permits.leave(waiter)
+        raise
+    return _end(permits, waiter, clock.monotonic() - start, since)
+
+
+async def stand_in_queue_async(permits: Permits, clock: Clock, max_wait: float | None) -> Stay | None:
+    """Wait for a permit in this task, as `stand_in_queue` does in a thread."""
+    waiter = TaskWaiter()
+    if not permits.join(waiter):
+        return None
+    since, start, seconds = time.time_ns(), clock.monotonic(), _bound(max_wait)
+    try:
+        if seconds is None:
+            await waiter.turn
+        else:
+            await first_of(waiter.turn, clock.sleep_async(seconds))
+    except BaseException:
+        permits.leave(waiter)
+        raise
+    return _end(permits, waiter, clock.monotonic() - start, since)
+
+
+def _bound(max_wait: float | None) -> float | None:
+    bounds = [seconds for seconds in (max_wait, remaining()) if seconds is not None]
+    return min(bounds) if bounds else None
+
+
+def _end(permits: Permits, waiter: ThreadWaiter | TaskWaiter, waited: float, since: int) -> Stay:
+    is_admitted = waiter.admitted
+    if not is_admitted:
+        permits.leave(waiter)
+    return Stay(is_admitted, waited, since)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
-import time
 import weakref
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -14,13 +12,12 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar
 from opentelemetry._logs import SeverityNumber
 
 from spanguard import forms, semconv
-from spanguard.clock import SYSTEM_CLOCK, Clock, first_of
+from spanguard.clock import SYSTEM_CLOCK, Clock
 from spanguard.error_handling.bulkhead.errors import BulkheadFullError
 from spanguard.error_handling.bulkhead.stats import BulkheadStats
 from spanguard.errors import BlockingWaitError, ConfigurationError
-from spanguard.permits import Permits, TaskWaiter, ThreadWaiter
+from spanguard.permits import Permits, Stay, stand_in_queue, stand_in_queue_async
 from spanguard.telemetry import COUNTS, emit, histograms
-from spanguard.telemetry.deadline import remaining
 from spanguard.telemetry.spans import GuardSpan, add_child, annotate, has_provider, root_of
 
 P = ParamSpec("P")
@@ -193,33 +190,33 @@ class Bulkhead:
         return permits if permits.take() else await self._stand_in_queue_async(permits, span)
 
     def _stand_in_queue(self, permits: Permits, span: GuardSpan | None) -> Permits:
-        waiter = ThreadWaiter()
-        if not permits.join(waiter):
-            raise self._refuse("rejected", permits, span)
-        wait = _Wait(self, permits, waiter)
-        end = math.inf if wait.seconds is None else wait.start + wait.seconds
         try:
-            while not waiter.admitted and (left := end - self._clock.monotonic()) > 0:
-                self._clock.wait(waiter.event, None if left == math.inf else left)
+            stay = stand_in_queue(permits, self._clock, self._max_wait)
         except BaseException:
-            wait.cancel()
+            self._tally.bump("cancelled")
             raise
-        return wait.end(span)
+        return self._conclude(stay, permits, span)
 
     async def _stand_in_queue_async(self, permits: Permits, span: GuardSpan | None) -> Permits:
-        waiter = TaskWaiter()
-        if not permits.join(waiter):
-            raise self._refuse("rejected", permits, span)
-        wait = _Wait(self, permits, waiter)
         try:
-            if wait.seconds is None:
-                await waiter.turn
-            else:
-                await first_of(waiter.turn, self._clock.sleep_async(wait.seconds))
+            stay = await stand_in_queue_async(permits, self._clock, self._max_wait)
         except BaseException:
-            wait.cancel()
+            self._tally.bump("cancelled")
             raise
-        return wait.end(span)
+        return self._conclude(stay, permits, span)
+
+    def _conclude(self, stay: Stay | None, permits: Permits, span: GuardSpan | None) -> Permits:
+        """Tell of a stay in the queue; return where its permit must be given back."""
+        if stay is None:
+            raise self._refuse("rejected", permits, span)
+        outcome = {semconv.BULKHEAD_OUTCOME.key: "admitted" if stay.admitted else "timed_out"}
+        policy = {semconv.POLICY_NAME.key: self._name}
+        histograms.record(semconv.BULKHEAD_TIME_IN_QUEUE_METRIC, stay.waited, {**policy, **outcome})
+        add_child(semconv.QUEUE_SPAN, self._name, dict(outcome), start_time=stay.since)
+        if not stay.admitted:
+            raise self._refuse("timed_out", permits, span, stay.waited)
+        self._tally.bump("admitted")
+        return permits
 
     def _refuse(
         self, outcome: Literal["rejected", "timed_out"], permits: Permits, span: GuardSpan | None, waited: float = 0.0
@@ -252,48 +249,6 @@ class Bulkhead:
         # Who runs and waits exists only in the parent, as may a thread that holds the lock.
         former, self._permits = self._permits, Permits(self._limit, self._queue, self._admitted)
         former.abandon()
-
-
-class _Wait:
-    """One call's stay in the queue, from joining it to the decision."""
-
-    __slots__ = ("_bulkhead", "_permits", "_since", "_waiter", "seconds", "start")
-
-    def __init__(self, bulkhead: Bulkhead, permits: Permits, waiter: ThreadWaiter | TaskWaiter) -> None:
-        self._bulkhead = bulkhead
-        self._permits = permits
-        self._waiter = waiter
-        self._since = time.time_ns()
-        self.start = bulkhead._clock.monotonic()  # noqa: SLF001 - its own module
-        bounds = [seconds for seconds in (bulkhead.max_wait, remaining()) if seconds is not None]
-        self.seconds = min(bounds) if bounds else None
-
-    def cancel(self) -> None:
-        """Leave because the caller went away."""
-        self._permits.leave(self._waiter)
-        self._bulkhead._tally.bump("cancelled")  # noqa: SLF001 - its own module
-
-    def end(self, span: GuardSpan | None) -> Permits:
-        """Return where to give the permit back.
-
-        Raises:
-            BulkheadFullError: there is none yet, and the time is over.
-        """
-        bulkhead = self._bulkhead
-        waited = bulkhead._clock.monotonic() - self.start  # noqa: SLF001 - its own module
-        is_admitted = self._waiter.admitted
-        outcome = "admitted" if is_admitted else "timed_out"
-        policy = {semconv.POLICY_NAME.key: bulkhead.name}
-        if not is_admitted:
-            self._permits.leave(self._waiter)
-        histograms.record(
-            semconv.BULKHEAD_TIME_IN_QUEUE_METRIC, waited, {**policy, semconv.BULKHEAD_OUTCOME.key: outcome}
-        )
-        add_child(semconv.QUEUE_SPAN, bulkhead.name, {semconv.BULKHEAD_OUTCOME.key: outcome}, start_time=self._since)
-        if not is_admitted:
-            raise bulkhead._refuse("timed_out", self._permits, span, waited)  # noqa: SLF001 - its own module
-        bulkhead._tally.bump("admitted")  # noqa: SLF001 - its own module
-        return self._permits
 
 
 class Calling:
