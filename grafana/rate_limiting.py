@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models import dashboard
 from grafana.guard_rows import limiters
 from grafana.parts import bars, explore_traces, legend, lines, link, promql, states
 from grafana.prometheus_names import label, series
-from grafana.queries import POLICY, added, of_guards, rate
+from grafana.queries import POLICY, RESULT, added, of_guards, rate
 from grafana.variables import policy, service
 from spanguard import semconv
 
@@ -31,9 +31,33 @@ def build() -> dashboard.Dashboard:
         .with_variable(service(_ANY))
         .with_variable(policy(_ANY))
     )
-    for add in (limiters, _queues):
+    for add in (limiters, _storages, _queues):
         builder = add(builder)
     return builder.build()
+
+
+def _storages(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashboard:
+    degraded = of_guards(semconv.LIMITER_STORAGE_STATUS_METRIC, f'{label(semconv.LIMITER_STORAGE_STATE)}="degraded"')
+    local = of_guards(semconv.LIMITER_REQUESTS_METRIC, f'{RESULT}="fallback"')
+    return (
+        builder.with_row(dashboard_builders.Row("Shared limits"))
+        .with_panel(
+            states(
+                "Storage",
+                "Whether the storage of each shared limit answers; with several instances, whether any goes on alone.",
+                promql(f"max by ({POLICY}) ({degraded} > bool 0)", legend(POLICY)),
+                {0: ("shared", "green"), 1: ("local share", "red")},
+            )
+        )
+        .with_panel(
+            lines(
+                "Admitted by the local share",
+                "Requests that an instance admitted by itself while the storage did not answer.",
+                "reqps",
+                promql(f"sum by ({POLICY}) ({rate(local)})", legend(POLICY)),
+            )
+        )
+    )
 
 
 def _queues(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashboard:

@@ -32,6 +32,8 @@ from spanguard.instrumentation.limits import LimitsInstrumentor
 from spanguard.instrumentation.pybreaker import PybreakerInstrumentor
 from spanguard.monitoring import AlertManager
 from spanguard.rate_limiter import BackpressureError, BackpressureManager, TokenBucketLimiter
+from spanguard.rate_limiter import rules as rate_limiter_rules
+from spanguard.rate_limiter.storages import Fallback, decider_at
 from spanguard.telemetry import EmittedEvent, add_sink, remove_sink
 from spanguard.testing import FakeClock, Signals, capture
 
@@ -51,6 +53,7 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Signals:
             run_a_breaker()
             run_a_breaker_with_windows()
             run_a_limiter(signals)
+            run_a_shared_limiter(signals)
             run_a_retry(signals)
             run_a_timeout()
             run_a_bulkhead(signals)
@@ -153,6 +156,13 @@ def run_a_limiter(signals: Signals) -> None:
     clock.advance(1)
     waiter.join()
     signals.points()  # gauges are there for as long as the limiter is
+
+
+def run_a_shared_limiter(signals: Signals) -> None:
+    rules = (rate_limiter_rules.bucket("api", "token_bucket", 1, 1),)
+    lost = Fallback("api", rules, 0.5).around(decider_at("redis://127.0.0.1:1", rules, name="api"))
+    lost.decide("key")
+    signals.points()
 
 
 def run_a_timeout() -> None:

@@ -12,6 +12,8 @@ from opentelemetry import trace
 
 from spanguard import telemetry
 from spanguard.error_handling import Bulkhead, DeadLetterQueue, ErrorHandler, Retry, Timeout, fallback
+from spanguard.rate_limiter.rules import bucket
+from spanguard.rate_limiter.storages import Fallback, decider_at
 
 ROUND = 0.5  # seconds
 
@@ -24,6 +26,9 @@ def main(directory: Path) -> None:
     bulkhead = Bulkhead(1, queue=5, name="orders")
     letters = DeadLetterQueue(f"sqlite:///{directory / 'letters.db'}", name="orders")
     errors = ErrorHandler()
+    # Nobody listens there: the limiter goes on with its local share.
+    rules = (bucket("orders", "token_bucket", 100, 100),)
+    limiter = Fallback("orders", rules, 0.5).around(decider_at("redis://127.0.0.1:1", rules, name="orders"))
     answer = fallback(lambda: "yesterday's", name="orders")(fail)
     while not select.select([sys.stdin], [], [], ROUND)[0]:
         with trace.get_tracer("program").start_as_current_span("order"):
@@ -31,6 +36,7 @@ def main(directory: Path) -> None:
         timeout.call(int)
         let_one_wait(bulkhead)
         answer()
+        limiter.decide("key")
         letters.add("order", {"number": 1}, error=ConnectionError("for good"))
         errors.handle(ValueError("caught"))
         running.force_flush()

@@ -130,8 +130,13 @@ from spanguard.semconv.rate_limiting import (
     LIMITER_REQUESTS_METRIC,
     LIMITER_RESULT,
     LIMITER_RETRY_AFTER,
+    LIMITER_STORAGE_EVENT,
+    LIMITER_STORAGE_STATE,
+    LIMITER_STORAGE_STATES,
+    LIMITER_STORAGE_STATUS_METRIC,
     LIMITER_STRATEGY,
     LIMITER_TIME_IN_QUEUE_METRIC,
+    LimiterStorageState,
 )
 from spanguard.semconv.registry import EVENTS, METRICS, SPANS
 from spanguard.semconv.retry import (
@@ -269,6 +274,10 @@ __all__ = [
     "LIMITER_REQUESTS_METRIC",
     "LIMITER_RESULT",
     "LIMITER_RETRY_AFTER",
+    "LIMITER_STORAGE_EVENT",
+    "LIMITER_STORAGE_STATE",
+    "LIMITER_STORAGE_STATES",
+    "LIMITER_STORAGE_STATUS_METRIC",
     "LIMITER_STRATEGY",
     "LIMITER_TIME_IN_QUEUE_METRIC",
     "METRICS",
@@ -303,6 +312,7 @@ __all__ = [
     "BreakerReason",
     "BreakerState",
     "Event",
+    "LimiterStorageState",
     "Metric",
     "MetricKind",
     "PressureReason",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, get_args
 
-from spanguard.semconv.common import POLICY_NAME, QUEUE_BUCKETS
+from spanguard.semconv.common import ERROR_TYPE, POLICY_NAME, QUEUE_BUCKETS
 from spanguard.semconv.model import Attribute, Event, Metric, MetricKind
+
+LimiterStorageState = Literal["available", "degraded"]
+LIMITER_STORAGE_STATES: Final[tuple[LimiterStorageState, ...]] = get_args(LimiterStorageState)
 
 LIMITER_STRATEGY: Final = Attribute(
     "spanguard.rate_limiting.strategy",
@@ -26,8 +29,8 @@ LIMITER_STRATEGY: Final = Attribute(
 LIMITER_RESULT: Final = Attribute(
     "spanguard.rate_limiting.result",
     "string",
-    "What became of the request: `timed_out` was ready to wait, but its turn would have come after its timeout; it is told so at once.",
-    values=("acquired", "rejected", "timed_out"),
+    "What became of the request: `timed_out` was ready to wait, but its turn would have come after its timeout; it is told so at once. `fallback` was admitted by the local share while the shared storage did not answer.",
+    values=("acquired", "rejected", "timed_out", "fallback"),
 )
 LIMITER_REASON: Final = Attribute(
     "spanguard.rate_limiting.reason",
@@ -82,4 +85,23 @@ LIMITER_REJECTED_EVENT: Final = Event(
     "A request got no permit, at once or after waiting. The key that was limited is never part of it.",
     (POLICY_NAME, LIMITER_STRATEGY, LIMITER_RESULT),
     (LIMITER_REASON, LIMITER_RETRY_AFTER, LIMITER_LIMIT, LIMITER_COST),
+)
+LIMITER_STORAGE_STATE: Final = Attribute(
+    "spanguard.rate_limiting.storage.state",
+    "string",
+    "Whether the storage through which processes share the limit answers; while it is `degraded`, each goes on with its local share.",
+    values=LIMITER_STORAGE_STATES,
+)
+LIMITER_STORAGE_STATUS_METRIC: Final = Metric(
+    "spanguard.rate_limiting.storage.status",
+    MetricKind.UPDOWNCOUNTER,
+    "{storage}",
+    "1 for the state that the limiter's shared storage is in, 0 for the other; storages that share a name add up.",
+    (POLICY_NAME, LIMITER_STORAGE_STATE),
+)
+LIMITER_STORAGE_EVENT: Final = Event(
+    "spanguard.rate_limiting.storage.status_change",
+    "The shared storage of the limiter was lost, so that the limiter goes on with its local share, or is back.",
+    (POLICY_NAME, LIMITER_STORAGE_STATE),
+    (ERROR_TYPE,),
 )

@@ -14,20 +14,17 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from limits.storage import storage_from_string
 from redis_server import RedisServer
+from server_clock import BEGIN, ServerClock, read_clock_from_a_key
 
 from spanguard.rate_limiter.engines import engine_for
 from spanguard.rate_limiter.rules import Rule, Strategy
 from spanguard.rate_limiter.status import RateLimitStatus
-from spanguard.rate_limiter.storages import wire
 from spanguard.rate_limiter.storages.redis import AsyncRedisDecider, RedisDecider
 
-READ_CLOCK = "redis.call('TIME')"
-BEGIN = 1_700_000_000 * 1_000_000
 KINDS: list[Strategy] = [
     "token_bucket",
     "leaky_bucket",
@@ -48,27 +45,9 @@ numbers = itertools.count()
 on_server = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-class ServerClock:
-    """What the script takes for the server's clock, in microseconds since the Unix epoch."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-        self.set(BEGIN)
-
-    def set(self, microseconds: int) -> None:
-        self.now = microseconds
-        seconds, rest = divmod(microseconds, 1_000_000)
-        self._client.hset("clock", mapping={"seconds": seconds, "rest": rest})
-
-    def advance(self, microseconds: int) -> None:
-        self.set(self.now + microseconds)
-
-
 @pytest.fixture
 def server_clock(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerClock]:
-    assert wire.SCRIPT.count(READ_CLOCK) == 1
-    script = wire.SCRIPT.replace(READ_CLOCK, "redis.call('HMGET', 'clock', 'seconds', 'rest')")
-    monkeypatch.setattr("spanguard.rate_limiter.storages.redis.SCRIPT", script)
+    read_clock_from_a_key(monkeypatch)
     client = redis_server.client()
     yield ServerClock(client)
     client.close()

@@ -19,6 +19,10 @@ end
 -- Settings: what these tokens cost, the capacity, each as microseconds and rest; the numerator; the rate's denominator.
 local function look_at_bucket(key, cost, cost_rest, capacity, capacity_rest, parts, per)
   local debt, rest = 0, 0
+  local function owe(more, more_rest)
+    local state = whole(now + more) .. ' ' .. whole(more_rest) .. ' ' .. whole(parts) .. ' ' .. whole(per)
+    redis.call('SET', key, state, 'PX', whole(math.floor(more / 1000) + 1))
+  end
   local state = redis.call('GET', key)
   if state then
     local at, left, then_parts, then_per = string.match(state, '(%d+) (%d+) (%d+) (%d+)')
@@ -33,6 +37,7 @@ local function look_at_bucket(key, cost, cost_rest, capacity, capacity_rest, par
     -- More than a whole bucket is owed only if the clock was set back or the burst made smaller.
     if debt > capacity or (debt == capacity and rest > capacity_rest) then
       debt, rest = capacity, capacity_rest
+      owe(debt, rest)
     end
   end
   local after, after_rest = debt + cost, rest + cost_rest
@@ -41,8 +46,7 @@ local function look_at_bucket(key, cost, cost_rest, capacity, capacity_rest, par
   end
   local admits = after < capacity or (after == capacity and after_rest <= capacity_rest)
   return admits, { debt, rest, 0, 0 }, function()
-    local state_after = whole(now + after) .. ' ' .. whole(after_rest) .. ' ' .. whole(parts) .. ' ' .. whole(per)
-    redis.call('SET', key, state_after, 'PX', whole(math.floor(after / 1000) + 1))
+    owe(after, after_rest)
   end
 end
 
@@ -115,6 +119,10 @@ local function look_at_estimate(key, limit, window, tick)
   local number = math.floor(ticks / window)
   local left = (number + 1) * window - ticks
   local current, before = 0, 0
+  local function count(here, there)
+    local state = whole(number) .. ' ' .. whole(here) .. ' ' .. whole(there) .. ' ' .. whole(window * tick)
+    redis.call('SET', key, state, 'PX', whole(math.floor((left + window) * tick / 1000) + 1))
+  end
   local state = redis.call('GET', key)
   if state then
     local at, here, there, length = string.match(state, '(%d+) (%d+) (%d+) (%d+)')
@@ -124,16 +132,18 @@ local function look_at_estimate(key, limit, window, tick)
       at, here, there = number, here + there, 0
     end
     if at >= number then
-      -- Or beyond it, if the clock was set back.
       current, before = here, there
+      if at > number then
+        -- The clock was set back: what was admitted later than now was admitted now.
+        count(current, before)
+      end
     elseif at == number - 1 then
       before = here
     end
   end
   local admits = tokens <= limit - current and before * left <= (limit - current - tokens) * window
   return admits, { current, before, left, 0 }, function()
-    local after = whole(number) .. ' ' .. whole(current + tokens) .. ' ' .. whole(before) .. ' ' .. whole(window * tick)
-    redis.call('SET', key, after, 'PX', whole(math.floor((left + window) * tick / 1000) + 1))
+    count(current + tokens, before)
   end
 end
 
