@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from spanguard.clock import Clock
 from spanguard.instrumentation.limits.signals import REJECTED, TIMED_OUT, Refusal
+from spanguard.rate_limiter.lock import Desk
 from spanguard.rate_limiter.making import local_engine
 from spanguard.rate_limiter.pacing import Pace
 from spanguard.rate_limiter.rules import Rule
@@ -21,24 +20,18 @@ from spanguard.rate_limiter.waiting import Line, TaskWaiter, ThreadWaiter, Waite
 W = TypeVar("W", bound=Waiter)
 
 
-class LocalDesk:
+class LocalDesk(Desk):
     """Who may go now, who waits how long, and who is turned away. Safe from threads and event loops.
 
     Attributes:
-        lock: guards everything here; also the counts of the record.
         engine: what decides.
         lines: those who wait, by key; a key that nobody waits for has none.
-        leaving: those who gave up. Who does so may do it in the middle of a garbage collection, while this very thread
-            holds the lock: whoever has the lock or comes next sees to it.
     """
 
-    __slots__ = ("_clock", "_monotonic", "_places", "_record", "engine", "leaving", "lines", "lock")
-
     def __init__(self, rules: Sequence[Rule], record: Record, places: int, clock: Clock) -> None:
-        self.lock = threading.Lock()
+        super().__init__()
         self.lines: dict[str, Line] = {}
         self.engine = local_engine(rules, self.lines)
-        self.leaving: deque[Waiter] = deque()
         self._record = record
         self._places = places
         self._clock = clock
@@ -96,7 +89,14 @@ class LocalDesk:
         """Say what a request would be told that does not wait, and take nothing."""
         with self._present() as now:
             line = self.lines.get(key)
-            return self.engine.peek(key, tokens, now) if line is None else line.peek(tokens, now)
+            if line is None:
+                return self.engine.peek(key, tokens, now)
+            line.serve(now)
+            return line.peek(tokens, now)
+
+    async def peek_async(self, key: str, tokens: int) -> RateLimitStatus:
+        """Say what `peek` says, which blocks no event loop."""
+        return self.peek(key, tokens)
 
     def available(self) -> int:
         """Return how many permits a request without a key could take now."""
@@ -105,10 +105,19 @@ class LocalDesk:
     def reset(self, key: str) -> None:
         """Forget what was taken; those who wait are served."""
         with self._present() as now:
-            self.engine.clear(key)
             line = self.lines.get(key)
             if line is not None:
                 line.serve(now)
+            self.engine.clear(key)
+            if line is not None:
+                line.start_over(now)
+
+    async def reset_async(self, key: str) -> None:
+        """Do what `reset` does, which blocks no event loop."""
+        self.reset(key)
+
+    async def aclose(self) -> None:
+        """Do nothing: there are no connections."""
 
     def change(self, rules: Sequence[Rule], changed: Callable[[], None]) -> None:
         """Decide by other rules from now on, and call `changed` under the lock. What was taken stays taken."""
@@ -175,21 +184,6 @@ class LocalDesk:
             return self.engine.room_in(key, tokens, 0 if line is None else line.behind, now) or None
         return None
 
-    @contextmanager
-    def _present(self) -> Iterator[int]:
-        """Hold the lock; what it gives is the present, in which those who gave up are out of the lines."""
-        with self.lock:
-            yield self._settle()
-        self._sweep()
-
-    def _sweep(self) -> None:
-        # Who holds the lock now comes by here afterwards, and so finds who gave up meanwhile.
-        while self.leaving and self.lock.acquire(blocking=False):
-            try:
-                self._settle()
-            finally:
-                self.lock.release()
-
     def _settle(self) -> int:
         now = self.engine.moment(self._monotonic())
         while self.leaving:
@@ -230,7 +224,3 @@ class LocalDesk:
         else:
             self._record.tell_refused(REJECTED, waiter.tokens, status)
         return status
-
-    def _give_up(self, waiter: Waiter) -> None:
-        self.leaving.append(waiter)
-        self._sweep()

@@ -42,6 +42,10 @@ class Waiter:
         """Let it look again, from any thread. False if nobody is left to look."""
         raise NotImplementedError
 
+    def rearm(self) -> None:
+        """Take note of the next `wake`. To be called before looking, so that none is missed."""
+        raise NotImplementedError
+
 
 class ThreadWaiter(Waiter):
     """A thread in the line."""
@@ -139,18 +143,24 @@ class Line:
         """Give permits to all whose turn has come, and tell the next one if its turn comes sooner than it thinks."""
         while self._waiting:
             first = next(iter(self._waiting))
-            turn = max(self._engine.ready_at(self._key, first.tokens, now), self._as_of)
+            turn = max(self._engine.ready_at(self._key, first.tokens, self._as_of), self._as_of)
             if turn > now:
                 if turn < first.due:
                     first.due = turn
                     first.wake()
-                return
+                break
             self._remove(first)
             if first.wake():
                 self._grants.age(turn)
                 first.status = self._engine.take(self._key, first.tokens, turn)
                 self._grants.add(first, first.tokens, turn)
                 self._as_of = turn
+        self._as_of = now
+
+    def start_over(self, now: int) -> None:
+        """Note that what was taken was forgotten now, and not before; serve those who wait."""
+        self._as_of = now
+        self.serve(now)
 
     def leave(self, waiter: Waiter, now: int) -> None:
         """Go without a permit; one that was already granted goes back."""
@@ -159,7 +169,6 @@ class Line:
             self._remove(waiter)
         else:
             self._grants.give_back(waiter, now)
-        self._as_of = now
         self.serve(now)
 
     def resumed(self, waiter: Waiter) -> None:
