@@ -8,7 +8,7 @@ import math
 import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 from limits import RateLimitItem
 
@@ -22,14 +22,27 @@ from spanguard.rate_limiter.engines import TICKS_PER_SECOND
 from spanguard.rate_limiter.errors import BlockingWaitError
 from spanguard.rate_limiter.making import parsed_rules, same_shape
 from spanguard.rate_limiter.rules import Rule, Strategy
+from spanguard.rate_limiter.shared import SharedDesk
+from spanguard.rate_limiter.sources import Sources, Storage, is_local
 from spanguard.rate_limiter.stats import LimiterStats, Record
 from spanguard.rate_limiter.status import RateLimitStatus
+from spanguard.rate_limiter.storages import DEFAULT_TIMEOUT
 
 DEFAULT_MAX_WAITERS: Final = 1000
 LONGEST_KEY: Final = 200
 """Characters; a longer key is kept as its hash, so that nobody fills the memory with keys."""
 
 _limiters: weakref.WeakSet[RateLimiter] = weakref.WeakSet()
+
+
+class Options(TypedDict, total=False):
+    """What every limiter takes besides its numbers and its name; see `RateLimiter`."""
+
+    storage: Storage | None
+    storage_timeout: float
+    fallback_share: float | None
+    max_waiters: int
+    clock: Clock
 
 
 class RateLimiter:
@@ -49,11 +62,18 @@ class RateLimiter:
         limits: in the notation of the `limits` library, or as its items; several must all admit, or none is charged.
         strategy: "token_bucket", "leaky_bucket", "leaky_bucket_queue", "sliding_window_log" or "sliding_window_estimate".
         name: the policy's name in every signal; the limits, if left out.
+        storage: where the limits are shared with other processes: a URL of the `limits` library ("redis://...", with
+            "+sentinel" or "+cluster", "valkey://..."), for threads and event loops, or one of its storages; None for this
+            process alone. Limiters of one name share.
+        storage_timeout: seconds that a decision waits for the server of the URL, for each of connecting and answering.
+        fallback_share: the part of the limits that this process goes on with while that server is lost, such as 1 divided
+            by the number of processes; None to raise `ResourceUnavailableError` instead.
         max_waiters: how many requests may stand in line at once, over all keys; one more is turned away at once.
-        clock: where time comes from.
+        clock: where time comes from; a server has its own.
 
     Raises:
-        ConfigurationError: a setting is out of range, unknown or does not parse.
+        ConfigurationError: a setting is out of range, unknown or does not parse, or the storage cannot decide exactly.
+        ResourceUnavailableError: nobody answers at the storage's URL, and there is no `fallback_share`.
     """
 
     def __init__(
@@ -62,12 +82,21 @@ class RateLimiter:
         *,
         strategy: Strategy = "token_bucket",
         name: str | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        self._start(parsed_rules(name, limits, strategy), str(limits) if name is None else name, **options)
+
+    def _start(
+        self,
+        rules: Sequence[Rule],
+        name: str,
+        *,
+        storage: Storage | None = None,
+        storage_timeout: float = DEFAULT_TIMEOUT,
+        fallback_share: float | None = None,
         max_waiters: int = DEFAULT_MAX_WAITERS,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._start(parsed_rules(name, limits, strategy), name or str(limits), max_waiters, clock)
-
-    def _start(self, rules: Sequence[Rule], name: str, max_waiters: int, clock: Clock) -> None:
         self._name = check_name("limiter", name)
         if max_waiters.__class__ is not int or max_waiters < 0:
             raise ConfigurationError(
@@ -76,20 +105,34 @@ class RateLimiter:
         self._rules = tuple(rules)
         self._monotonic = clock.monotonic
         self._record = Record(name, rules[0].strategy)
-        self._desk = LocalDesk(self._rules, self._record, max_waiters, clock)
         self._acquired = self._record.acquired
-        self._lines = self._desk.lines
+        self._desk: LocalDesk | SharedDesk
+        if storage is None or is_local(storage):
+            if fallback_share is not None:
+                raise ConfigurationError(
+                    f"limiter {name!r}: fallback_share is for a storage that can be lost; give the limiter its URL, or "
+                    "leave fallback_share out"
+                )
+            self._desk = LocalDesk(self._rules, self._record, max_waiters, clock)
+        else:
+            sources = Sources(
+                storage, name, self._rules, timeout=storage_timeout, fallback_share=fallback_share, clock=clock
+            )
+            self._desk = SharedDesk(sources, self._rules, self._record, max_waiters, clock)
         self._bind()
         self._record.signals.observe(semconv.LIMITER_QUEUED_METRIC, self, _count_waiting)
         self._record.signals.observe(semconv.LIMITER_AVAILABLE_METRIC, self, _count_available)
         _limiters.add(self)
 
     def _bind(self) -> None:
-        """Take out of the desk what the short way of `acquire` needs."""
+        """Take out of the desk what the short way of `acquire` needs; at a shared storage there is none."""
         self._lock = self._desk.lock
-        self._take = self._desk.engine.take
-        self._per_tick = self._desk.engine.per_tick
-        self._at_once = self._desk.engine.limit
+        self._at_once = 0
+        if isinstance(self._desk, LocalDesk):
+            self._take = self._desk.engine.take
+            self._per_tick = self._desk.engine.per_tick
+            self._lines = self._desk.lines
+            self._at_once = self._desk.engine.limit
 
     @property
     def name(self) -> str:
@@ -122,7 +165,8 @@ class RateLimiter:
         Raises:
             ConfigurationError: more tokens than can ever be given were asked for, or fewer than one; the key is no text,
                 or a timeout makes no sense.
-            BlockingWaitError: `wait` in a thread that runs an event loop; await `acquire_async` there.
+            BlockingWaitError: `wait`, or a shared storage, in a thread that runs an event loop; await `acquire_async` there.
+            ResourceUnavailableError: the shared storage does not answer, and there is no `fallback_share`.
         """
         # The way that most calls go, written out; whatever is not plain begins again below.
         if not wait and timeout is None and tokens.__class__ is int and key.__class__ is str:
@@ -148,7 +192,7 @@ class RateLimiter:
         key: str = "",
     ) -> RateLimitStatus:
         """Ask for permits, as `acquire` does; a wait suspends only this task. A cancelled wait uses no permit."""
-        if not wait:
+        if not wait and self._at_once:
             return self.acquire(tokens, timeout=timeout, key=key)
         return await self._desk.acquire_async(self._checked(key, tokens, wait, timeout), tokens, wait, timeout)
 
@@ -160,9 +204,24 @@ class RateLimiter:
         """Say what `acquire` would, and take nothing. Nobody is bound to it: the next request may be another's."""
         return self._desk.peek(self._checked(key, tokens), tokens)
 
+    async def peek_async(self, tokens: int = 1, *, key: str = "") -> RateLimitStatus:
+        """Say what `acquire_async` would, and take nothing."""
+        return await self._desk.peek_async(self._checked(key, tokens), tokens)
+
     def reset(self, *, key: str = "") -> None:
         """Forget what the key used, as if it had never come; those who wait for it are served as far as it goes."""
         self._desk.reset(self._checked(key, 1))
+
+    async def reset_async(self, *, key: str = "") -> None:
+        """Forget what the key used, as `reset` does."""
+        await self._desk.reset_async(self._checked(key, 1))
+
+    async def aclose(self) -> None:
+        """Close the connections to a shared storage that were opened for the running event loop, before that ends.
+
+        The limiter can be used on. A storage that it was given as an object is closed by whom it belongs to.
+        """
+        await self._desk.aclose()
 
     def limiting(
         self,

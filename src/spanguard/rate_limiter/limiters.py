@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from spanguard.clock import SYSTEM_CLOCK, Clock
-from spanguard.rate_limiter.limiter import DEFAULT_MAX_WAITERS, RateLimiter
+from typing import Unpack
+
+from spanguard.rate_limiter.limiter import Options, RateLimiter
 from spanguard.rate_limiter.rules import Strategy, bucket
 from spanguard.rate_limiter.rules import window as window_rule
 
@@ -15,11 +16,10 @@ class TokenBucketLimiter(RateLimiter):
         rate: permits a second, more than 0.
         burst: permits that are there after a quiet time, and the most that one request can ask for.
         name: the policy's name in every signal; "10/s" for a rate of 10, if left out.
-        max_waiters: how many requests may stand in line at once, over all keys; one more is turned away at once.
-        clock: where time comes from.
+        options: as for `RateLimiter`: storage, storage_timeout, fallback_share, max_waiters, clock.
 
     Raises:
-        ConfigurationError: a setting is out of range.
+        ConfigurationError: a setting is out of range; other errors as for `RateLimiter`.
     """
 
     def __init__(
@@ -28,11 +28,10 @@ class TokenBucketLimiter(RateLimiter):
         burst: int,
         *,
         name: str | None = None,
-        max_waiters: int = DEFAULT_MAX_WAITERS,
-        clock: Clock = SYSTEM_CLOCK,
+        **options: Unpack[Options],
     ) -> None:
         name = name if name is not None else f"{rate}/s"
-        self._start([bucket(name, "token_bucket", rate, burst)], name, max_waiters, clock)
+        self._start([bucket(name, "token_bucket", rate, burst)], name, **options)
         self._rate = rate
 
     @property
@@ -73,11 +72,10 @@ class LeakyBucketLimiter(RateLimiter):
         capacity: permits that the bucket holds, and the most that one request can ask for.
         as_queue: whether it is a queue or a meter.
         name: the policy's name in every signal; "10/s" for a rate of 10, if left out.
-        max_waiters: how many requests may stand in line at once, over all keys; one more is turned away at once.
-        clock: where time comes from.
+        options: as for `RateLimiter`: storage, storage_timeout, fallback_share, max_waiters, clock.
 
     Raises:
-        ConfigurationError: a setting is out of range.
+        ConfigurationError: a setting is out of range; other errors as for `RateLimiter`.
     """
 
     def __init__(
@@ -87,12 +85,11 @@ class LeakyBucketLimiter(RateLimiter):
         *,
         as_queue: bool = True,
         name: str | None = None,
-        max_waiters: int = DEFAULT_MAX_WAITERS,
-        clock: Clock = SYSTEM_CLOCK,
+        **options: Unpack[Options],
     ) -> None:
         name = name if name is not None else f"{rate}/s"
         strategy: Strategy = "leaky_bucket_queue" if as_queue else "leaky_bucket"
-        self._start([bucket(name, strategy, rate, capacity, setting="capacity")], name, max_waiters, clock)
+        self._start([bucket(name, strategy, rate, capacity, setting="capacity")], name, **options)
         self._rate = rate
 
     @property
@@ -133,11 +130,10 @@ class SlidingWindowLimiter(RateLimiter):
         exact: keep a log of all requests in the window; without it an estimate from two counters, as if the requests of
             the window before had come evenly: two numbers a key, however large the limit.
         name: the policy's name in every signal; "100/60s" for 100 in 60 seconds, if left out.
-        max_waiters: how many requests may stand in line at once, over all keys; one more is turned away at once.
-        clock: where time comes from.
+        options: as for `RateLimiter`: storage, storage_timeout, fallback_share, max_waiters, clock.
 
     Raises:
-        ConfigurationError: a setting is out of range.
+        ConfigurationError: a setting is out of range; other errors as for `RateLimiter`.
     """
 
     def __init__(
@@ -147,12 +143,11 @@ class SlidingWindowLimiter(RateLimiter):
         *,
         exact: bool = True,
         name: str | None = None,
-        max_waiters: int = DEFAULT_MAX_WAITERS,
-        clock: Clock = SYSTEM_CLOCK,
+        **options: Unpack[Options],
     ) -> None:
         name = name if name is not None else f"{limit}/{window}s"
         strategy: Strategy = "sliding_window_log" if exact else "sliding_window_estimate"
-        self._start([window_rule(name, strategy, limit, window)], name, max_waiters, clock)
+        self._start([window_rule(name, strategy, limit, window)], name, **options)
         self._window = window
 
     @property

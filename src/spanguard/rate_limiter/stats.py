@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from spanguard.instrumentation.limits.signals import REJECTED, TIMED_OUT, LimiterSignals, Refusal
+from spanguard.instrumentation.limits.signals import FALLBACK, REJECTED, TIMED_OUT, LimiterSignals, Refusal
 from spanguard.rate_limiter.status import RateLimitStatus
 from spanguard.rate_limiter.wait_times import TimeInQueue, WaitTimes
 
@@ -21,6 +21,7 @@ class LimiterStats:
         cancelled: requests that were cancelled while they waited; they used no permit.
         waiting: requests that wait now.
         line_full: those of the rejected that would have waited, but as many did already as may.
+        fallback: those of the acquired that the local share admitted, as the shared storage did not answer.
         time_in_queue: how long those that had to wait stood in line.
     """
 
@@ -31,6 +32,7 @@ class LimiterStats:
     cancelled: int
     waiting: int
     line_full: int = 0
+    fallback: int = 0
     time_in_queue: TimeInQueue = field(default_factory=TimeInQueue)
 
     @property
@@ -54,21 +56,23 @@ class Record:
     def __init__(self, policy: str, strategy: str) -> None:
         self.signals = LimiterSignals(policy, strategy)
         self.acquired = self.signals.acquired
+        self._fallback = self.signals.cell(FALLBACK)
         self._refused = {REJECTED: self.signals.rejected, TIMED_OUT: self.signals.cell(TIMED_OUT)}
         self.start_again()
 
     def start_again(self) -> None:
         """Begin at zero, as a forked child does; what is exported goes on."""
-        self._acquired_before = self.acquired.value
+        self._acquired_before = self.acquired.value + self._fallback.value
+        self._fallback_before = self._fallback.value
         self._refused_before = {result: cell.value for result, cell in self._refused.items()}
         self._line_full = 0
         self.cancelled = 0
         self._waited = 0
         self._times = WaitTimes()
 
-    def count_acquired(self, waited: float | None = None) -> None:
-        """Count a request that got its permits, after so many seconds if it had to wait."""
-        self.acquired.value += 1
+    def count_acquired(self, waited: float | None = None, *, fallback: bool = False) -> None:
+        """Count a request that got its permits, after so many seconds if it had to wait, perhaps out of the local share."""
+        (self._fallback if fallback else self.acquired).value += 1
         if waited is not None:
             self._waited += 1
             self._times.add(waited)
@@ -88,12 +92,13 @@ class Record:
         """Return all counts, with those who wait now."""
         since = {result: cell.value - self._refused_before[result] for result, cell in self._refused.items()}
         return LimiterStats(
-            acquired=self.acquired.value - self._acquired_before,
+            acquired=self.acquired.value + self._fallback.value - self._acquired_before,
             rejected=since[REJECTED],
             timed_out=since[TIMED_OUT],
             waited=self._waited,
             cancelled=self.cancelled,
             waiting=waiting,
             line_full=self._line_full,
+            fallback=self._fallback.value - self._fallback_before,
             time_in_queue=self._times.summary(),
         )

@@ -28,7 +28,7 @@ def test_each_request_counts_once_by_its_result(limiter: TokenBucketLimiter, sig
     results = {
         result: signals.increase(REQUESTS, {**common, RESULT: result}) for result in semconv.LIMITER_RESULT.values
     }
-    assert results == {"acquired": 3, "rejected": 1, "timed_out": 1}
+    assert results == {"acquired": 3, "rejected": 1, "timed_out": 1, "fallback": 0}
 
 
 def test_a_rejection_is_an_event_in_the_trace_that_caused_it(limiter: TokenBucketLimiter, signals: Signals) -> None:

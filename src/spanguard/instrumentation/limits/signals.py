@@ -16,6 +16,7 @@ Refusal = Literal["rejected", "timed_out"]
 ACQUIRED: Final = "acquired"
 REJECTED: Final = "rejected"
 TIMED_OUT: Final = "timed_out"
+FALLBACK: Final = "fallback"
 
 NO_PERMIT: Final = "no_permit"
 LINE_FULL: Final = "line_full"
