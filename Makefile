@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stack stack-build stack-up stack-down stack-images test test-fast lint format bench docs signals dashboards constraints clean
+.PHONY: help demo demo-stack stack-build stack-up stack-down stack-images test test-fast lint format bench docs signals curves dashboards constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ docs: $(VENV)/.dev ## Build the documentation, strictly, into site/
 
 signals: $(VENV)/.dev ## Write docs/signals.md anew from the registry
 	@$(BIN)/python docs/generate_signals.py
+
+curves: $(VENV)/.dev ## Draw anew what each rate limiting strategy does
+	@$(BIN)/python docs/draw_strategies.py
 
 dashboards: $(VENV)/.dev ## Write grafana/json anew from the code
 	@$(BIN)/python -m grafana.build

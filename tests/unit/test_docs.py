@@ -141,6 +141,14 @@ def test_the_page_of_the_signals_is_what_the_registry_says() -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+def test_the_drawings_of_the_strategies_are_what_the_limiters_do() -> None:
+    ran = subprocess.run(
+        [sys.executable, DOCS / "draw_strategies.py", "--check"], capture_output=True, text=True, check=False
+    )
+
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_every_variable_of_the_sdk_is_on_the_page_of_telemetry() -> None:
     modules = (opentelemetry.environment_variables, opentelemetry.sdk.environment_variables)
     known = {name for module in modules for name in vars(module) if name.startswith("OTEL_")}
