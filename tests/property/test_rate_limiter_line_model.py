@@ -196,7 +196,7 @@ class ChangingLine(RuleBasedStateMachine):
     @rule(rate=st.sampled_from([0.5, 2, 7.7]), burst=st.integers(1, 6))
     def change(self, rate: float, burst: int) -> None:
         self.earned += max(burst - self.limiter.burst, 0)
-        self.limiter.change(rate=rate, burst=burst)
+        self.limiter.reconfigure(rate=rate, burst=burst)
         self.run_loop()
 
     @rule(quarters=st.integers(0, 8))

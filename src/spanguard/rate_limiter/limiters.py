@@ -47,7 +47,7 @@ class TokenBucketLimiter(RateLimiter):
     def __repr__(self) -> str:
         return f"TokenBucketLimiter(rate={self._rate!r}, burst={self.burst!r}, name={self._name!r})"
 
-    def change(self, *, rate: float | None = None, burst: int | None = None) -> None:
+    def reconfigure(self, rate: float | None = None, burst: int | None = None) -> None:
         """Have other numbers from now on. What was used stays used, and those who wait keep their places.
 
         Who waits for more than the new burst is turned away.
@@ -109,8 +109,8 @@ class LeakyBucketLimiter(RateLimiter):
             f"name={self._name!r})"
         )
 
-    def change(self, *, rate: float | None = None, capacity: int | None = None) -> None:
-        """Have other numbers from now on, as `TokenBucketLimiter.change`.
+    def reconfigure(self, rate: float | None = None, capacity: int | None = None) -> None:
+        """Have other numbers from now on, as `TokenBucketLimiter.reconfigure`.
 
         Raises:
             ConfigurationError: a number is out of range.
@@ -166,8 +166,8 @@ class SlidingWindowLimiter(RateLimiter):
             f"SlidingWindowLimiter(limit={self.limit!r}, window={self._window!r}, exact={exact}, name={self._name!r})"
         )
 
-    def change(self, *, limit: int | None = None, window: float | None = None) -> None:
-        """Have other numbers from now on, as `TokenBucketLimiter.change`.
+    def reconfigure(self, limit: int | None = None, window: float | None = None) -> None:
+        """Have other numbers from now on, as `TokenBucketLimiter.reconfigure`.
 
         Raises:
             ConfigurationError: a number is out of range.

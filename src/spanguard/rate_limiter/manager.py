@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -58,10 +59,10 @@ class RateLimitManager:
         known = self._known_or(name, lambda: TokenBucketLimiter(rate, burst, name=name, clock=self._clock))
         if not isinstance(known, TokenBucketLimiter):
             raise ConfigurationError(
-                f"limiter {name!r} is {known!r}; it cannot become a token bucket while it runs: change() it, or use "
+                f"limiter {name!r} is {known!r}; it cannot become a token bucket while it runs: reconfigure() it, or use "
                 "another name"
             )
-        known.change(rate=rate, burst=burst)
+        known.reconfigure(rate, burst)
         return known
 
     def add(self, limiter: L) -> L:
@@ -88,6 +89,11 @@ class RateLimitManager:
             raise ConfigurationError(_unknown(name, sorted(self.all())))
         return limiter
 
+    def remove(self, name: str) -> None:
+        """Forget one limiter; without one of this name nothing happens."""
+        with self._lock:
+            self._limiters.pop(name, None)
+
     def all(self) -> dict[str, RateLimiter]:
         """Return every limiter by its name."""
         with self._lock:
@@ -101,6 +107,10 @@ class RateLimitManager:
         """Forget every limiter, for tests. Who holds one can go on using it; what was counted stays counted."""
         with self._lock:
             self._limiters.clear()
+
+    def start_again_in_child(self) -> None:
+        """Drop a lock that another thread of the parent may have held. Runs in a child right after fork."""
+        self._lock = threading.Lock()
 
     def _known_or(self, name: str, make: Callable[[], RateLimiter]) -> RateLimiter:
         with self._lock:
@@ -123,3 +133,5 @@ def _unknown(name: str, known: list[str]) -> str:
 
 rate_limit_manager = RateLimitManager()
 """The limiters of this process."""
+
+os.register_at_fork(after_in_child=rate_limit_manager.start_again_in_child)

@@ -272,7 +272,9 @@ class SharedDesk(Desk):
 
     def _is_first(self, waiter: Waiter) -> bool:
         with self._present():
-            return self._lines[waiter.key][0] is waiter
+            line = self._lines.get(waiter.key)
+            # Without a line this is a task of a loop that was forked: it is alone there.
+            return line is None or line[0] is waiter
 
     def _may_sleep(self, waiter: Waiter) -> bool:
         with self._present():

@@ -274,6 +274,25 @@ async def test_a_task_whose_loop_died_holds_up_nobody(shared: Make) -> None:
     await limiter.aclose()
 
 
+# --- fork ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_forked_child_shares_on_but_not_the_line(
+    shared: Make, in_child: Callable[[Callable[[], object]], str]
+) -> None:
+    limiter = shared()
+    limiter.acquire(2)
+    answers: list[RateLimitStatus] = []
+    thread = wait_in_thread(limiter, answers, tokens=3)
+    wait_until(lambda: limiter.stats().waiting == 1)
+    ran = in_child(lambda: (limiter.stats().waiting, limiter.acquire().allowed, limiter.stats().acquired))
+    assert ran == "(0, True, 1)"
+    assert limiter.peek().remaining == 0
+    limiter.reset()
+    thread.join(20)
+    assert answers[0].allowed
+
+
 # --- event loops ---------------------------------------------------------------------------------------------------
 
 
@@ -303,7 +322,7 @@ async def test_a_storage_of_an_event_loop_is_none_for_threads(redis_server: Redi
 def test_a_change_does_not_forgive_what_was_used(shared: Make) -> None:
     limiter = shared(3)
     limiter.acquire(2)
-    limiter.change(rate=5 / HOUR, burst=5)
+    limiter.reconfigure(rate=5 / HOUR, burst=5)
     assert limiter.peek().remaining == 3
     assert limiter.acquire(3)
     assert not limiter.acquire()
@@ -312,7 +331,7 @@ def test_a_change_does_not_forgive_what_was_used(shared: Make) -> None:
 def test_a_change_on_shared_memory_is_refused_as_it_would_forgive() -> None:
     limiter = TokenBucketLimiter(1, 1, name="memory", storage=MemoryStorage())
     with pytest.raises(ConfigurationError, match="would forgive"):
-        limiter.change(rate=2)
+        limiter.reconfigure(rate=2)
 
 
 # --- a lost server -------------------------------------------------------------------------------------------------

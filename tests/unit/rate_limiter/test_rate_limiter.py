@@ -10,7 +10,13 @@ import pytest
 
 from spanguard import semconv
 from spanguard.errors import ConfigurationError
-from spanguard.rate_limiter import RateLimitExceededError, RateLimitManager, RateLimitStatus, TokenBucketLimiter
+from spanguard.rate_limiter import (
+    RateLimitExceededError,
+    RateLimitManager,
+    RateLimitStatus,
+    SlidingWindowLimiter,
+    TokenBucketLimiter,
+)
 from spanguard.testing import FakeClock, Signals
 from unit.rate_limiter.callers import drain
 
@@ -66,7 +72,7 @@ def test_idle_keys_are_forgotten_while_new_ones_come(limiter: TokenBucketLimiter
     for number in range(10_000):
         limiter.acquire(key=f"key {number}")
         clock.advance(0.1)
-    assert len(limiter._desk.engine) < 100
+    assert len(vars(limiter._desk)["engine"]) < 100
 
 
 def test_keys_in_use_are_never_forgotten(limiter: TokenBucketLimiter, clock: FakeClock) -> None:
@@ -187,6 +193,39 @@ def test_a_name_cannot_stand_for_other_numbers() -> None:
     manager.configure("api", 1, 5)
     with pytest.raises(ConfigurationError, match=r"rate=1, burst=5.*rate 2 and burst 5"):
         manager.configure("api", 2, 5)
+
+
+def test_a_name_gets_other_numbers_only_if_that_is_asked_for(clock: FakeClock) -> None:
+    manager = RateLimitManager(clock=clock)
+    limiter = manager.configure("api", 1, 5)
+    limiter.acquire(4)
+    assert manager.reconfigure("api", 2, 10) is limiter
+    assert (limiter.rate, limiter.burst, limiter.peek().remaining) == (2, 10, 6)
+    assert manager.configure("api", 2, 10) is limiter
+
+
+def test_reconfigure_makes_what_is_not_there(clock: FakeClock) -> None:
+    manager = RateLimitManager(clock=clock)
+    made = manager.reconfigure("api", 2, 10)
+    assert manager.get_limiter("api") is made
+
+
+def test_a_limiter_of_any_kind_is_found_by_its_name(clock: FakeClock) -> None:
+    manager = RateLimitManager(clock=clock)
+    window = manager.add(SlidingWindowLimiter(3, 1, name="window", clock=clock))
+    assert manager.add(window) is manager.get_limiter("window") is window
+    assert manager.stats()["window"].acquired == 0
+
+
+def test_a_name_stands_for_one_limiter(clock: FakeClock) -> None:
+    manager = RateLimitManager(clock=clock)
+    manager.add(SlidingWindowLimiter(3, 1, name="api", clock=clock))
+    with pytest.raises(ConfigurationError, match=r"SlidingWindowLimiter\(limit=3.*SlidingWindowLimiter\(limit=4"):
+        manager.add(SlidingWindowLimiter(4, 1, name="api", clock=clock))
+    with pytest.raises(ConfigurationError, match="cannot have rate 1 and burst 5"):
+        manager.configure("api", 1, 5)
+    with pytest.raises(ConfigurationError, match="cannot become a token bucket"):
+        manager.reconfigure("api", 1, 5)
 
 
 def test_an_unknown_name_is_answered_with_those_that_come_close() -> None:

@@ -288,7 +288,7 @@ def test_a_long_key_is_kept_as_its_hash(limiter: RateLimiter) -> None:
     anna, ben = "a" * 1_000_000, "a" * 999_999 + "b"
     drain(limiter, anna)
     assert (limiter.acquire(key=anna).allowed, limiter.acquire(key=ben).allowed) == (False, True)
-    assert max(map(len, limiter._desk.engine.keys())) <= LONGEST_KEY
+    assert max(map(len, vars(limiter._desk)["engine"].keys())) <= LONGEST_KEY
 
 
 def test_a_key_that_is_no_utf8_is_a_key(limiter: RateLimiter) -> None:

@@ -54,7 +54,7 @@ def item() -> RateLimitItem:
 
 @pytest.mark.parametrize("made", MADE)
 def test_it_is_registered_beside_the_strategies_of_limits(made: type[DecidingRateLimiter]) -> None:
-    registered: Any = STRATEGIES[made.strategy.replace("_", "-")]  # type: ignore[index]
+    registered: Any = STRATEGIES[made.strategy.replace("_", "-")]
     assert registered is made
     assert issubclass(made, RateLimiter)
 

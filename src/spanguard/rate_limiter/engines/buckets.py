@@ -77,7 +77,7 @@ class Buckets(Table[int]):
             self._states[key] -= units
 
     def inherit(self, other: Engine, now: int) -> None:
-        """Charge every bucket the tokens that it lacks in the other, or all that this one holds."""
+        """Charge every bucket the tokens that it lacks in the other, if need be more than this one holds."""
         if not isinstance(other, Buckets):
             super().inherit(other, now)
             return
@@ -85,7 +85,7 @@ class Buckets(Table[int]):
         for key in list(other.keys()):
             lacks = -(-other.debt(key, then) * self.unit // other.unit)
             if lacks:
-                self._add(key, now + min(lacks, self.capacity), now)
+                self._add(key, now + lacks, now)
 
     def _refuse(self, debt: int, missing: int) -> RateLimitStatus:
         remaining = max(self.capacity - debt, 0) // self.unit
