@@ -15,13 +15,13 @@ from spanguard.rate_limiter.engines.table import TICKS_PER_SECOND, Table
 from spanguard.rate_limiter.rules import Rule
 from spanguard.rate_limiter.status import RateLimitStatus
 
-_HEAD, _USED, _FIRST = 0, 1, 2
+_GONE, _USED, _HEAD, _FIRST = 0, 1, 2, 3
 _MANY: Final = 512
 _new_status = tuple.__new__
 
 Log = list[int]
-"""One list for each key, as that is the smallest: the index of the oldest entry that counts, the tokens in all that do,
-then the entries, each a moment and its tokens."""
+"""One list for each key, as that is the smallest: when the oldest entry that counts will be gone, the tokens in all that
+do, the index of that oldest, then the entries, each a moment and its tokens."""
 
 
 class WindowLogs(Table[Log]):
@@ -43,10 +43,10 @@ class WindowLogs(Table[Log]):
         if log is None:
             if behind:
                 return self.peek(key, tokens, now)._replace(allowed=False, retry_after=self._window_seconds)
-            self._add(key, [_FIRST, tokens, now, tokens], now)
+            self._add(key, [now + self._window, tokens, _FIRST, now, tokens], now)
             return RateLimitStatus(True, self.limit - tokens, 0.0, self._window_seconds, self.limit)
-        if len(log) > _FIRST and log[log[_HEAD]] <= now - self._window:
-            self._expire(log, now - self._window)
+        if now >= log[_GONE]:
+            self._expire(log, now)
         used = log[_USED] + tokens
         if used > self.limit or behind:
             return self._refuse(key, log, tokens + behind, now)
@@ -102,13 +102,15 @@ class WindowLogs(Table[Log]):
             mine = [(at, tokens) for at, tokens in entries if at > now - self._window]
             if mine:
                 flat = [number for entry in mine for number in entry]
-                self._add(key, [_FIRST, sum(tokens for _, tokens in mine), *flat], now)
+                self._add(key, [mine[0][0] + self._window, sum(tokens for _, tokens in mine), _FIRST, *flat], now)
 
-    def _expire(self, log: Log, horizon: int) -> None:
-        head, end = log[_HEAD], len(log)
+    def _expire(self, log: Log, now: int) -> None:
+        head, end, horizon = log[_HEAD], len(log), now - self._window
         while head < end and log[head] <= horizon:
             log[_USED] -= log[head + 1]
             head += 2
+        # If none is left, the next entry will be made now.
+        log[_GONE] = (log[head] if head < end else now) + self._window
         # To close the gap costs a move of what comes after it: so only when the gap is the greater part.
         if head == end or head > max(_MANY, end // 2):
             del log[_FIRST:head]
@@ -146,7 +148,7 @@ class WindowLogs(Table[Log]):
         return max(log[-2] + self._window - now, 0) * self._seconds if len(log) > _FIRST else 0.0
 
     def _unused(self) -> Log:
-        return [_FIRST, 0]
+        return [0, 0, _FIRST]
 
     def _is_idle(self, state: Log, now: int) -> bool:
         return len(state) == _FIRST or state[-2] <= now - self._window

@@ -1,35 +1,30 @@
 -- One decision over the limits of one key: all of them admit, or none is charged.
 --
--- KEYS    the state of each limit, all in one slot
--- ARGV    tokens; 1 to take or 0 to look; then the arguments of each limit: its kind and five numbers
--- answer  1 if all admit, then four numbers for each limit, as it was before anything was taken
+-- KEYS     the state of each limit, all in one slot
+-- ARGV[1]  doubles: tokens; 1 to take or 0 to look; then for each limit its kind and six numbers
+-- answer   text: 1 if all admit, then three numbers for each limit, as it was before anything was taken
 --
 -- Time is the server's, in microseconds. Every number stays below 2^53, where doubles are exact.
 
 local reading = redis.call('TIME')
 local now = tonumber(reading[1]) * 1000000 + tonumber(reading[2])
-local tokens = tonumber(ARGV[1])
-local take = ARGV[2] == '1'
-
-local function whole(number)
-  return string.format('%.0f', number)
-end
+local arguments = { struct.unpack('<' .. string.rep('d', #ARGV[1] / 8), ARGV[1]) }
+local tokens, takes = arguments[1], arguments[2] == 1
 
 -- A bucket is the moment at which it will be full again: microseconds, and a rest in parts of the rate's numerator.
--- Settings: what these tokens cost, the capacity, each as microseconds and rest; the numerator; the rate's denominator.
+-- Settings: what these tokens cost and the capacity, each as microseconds and rest; the rate's numerator and denominator.
 local function look_at_bucket(key, cost, cost_rest, capacity, capacity_rest, parts, per)
   local debt, rest = 0, 0
   local function owe(more, more_rest)
-    local state = whole(now + more) .. ' ' .. whole(more_rest) .. ' ' .. whole(parts) .. ' ' .. whole(per)
-    redis.call('SET', key, state, 'PX', whole(math.floor(more / 1000) + 1))
+    redis.call('SET', key, struct.pack('<dddd', now + more, more_rest, parts, per), 'PX', math.floor(more / 1000) + 1)
   end
   local state = redis.call('GET', key)
   if state then
-    local at, left, then_parts, then_per = string.match(state, '(%d+) (%d+) (%d+) (%d+)')
-    debt, rest = tonumber(at) - now, tonumber(left)
+    local at, left, then_parts, then_per = struct.unpack('<dddd', state)
+    debt, rest = at - now, left
     if debt < 0 then
       debt, rest = 0, 0
-    elseif tonumber(then_parts) ~= parts or tonumber(then_per) ~= per then
+    elseif then_parts ~= parts or then_per ~= per then
       -- The rate has changed: owed are the same tokens, which now take another time to earn.
       debt = math.ceil((debt + rest / then_parts) * (then_parts / then_per) * (per / parts))
       rest = 0
@@ -45,7 +40,7 @@ local function look_at_bucket(key, cost, cost_rest, capacity, capacity_rest, par
     after, after_rest = after + 1, after_rest - parts
   end
   local admits = after < capacity or (after == capacity and after_rest <= capacity_rest)
-  return admits, { debt, rest, 0, 0 }, function()
+  return admits, debt, rest, 0, function()
     owe(after, after_rest)
   end
 end
@@ -63,7 +58,7 @@ local function look_at_log(key, limit, window)
       if tonumber(entries[index]) <= now then
         break
       end
-      redis.call('LSET', key, index, whole(now))
+      redis.call('LSET', key, index, now)
     end
     newest = now
   end
@@ -101,14 +96,14 @@ local function look_at_log(key, limit, window)
     at = at + 64
   end
   local reset = used > 0 and newest + window - now or 0
-  return used + tokens <= limit, { used, wait, reset, 0 }, function()
+  return used + tokens <= limit, used, wait, reset, function()
     if used == 0 then
-      redis.call('RPUSH', key, used + tokens, whole(now), tokens)
+      redis.call('RPUSH', key, tokens, now, tokens)
     else
       redis.call('LSET', key, 0, used + tokens)
-      redis.call('RPUSH', key, whole(now), tokens)
+      redis.call('RPUSH', key, now, tokens)
     end
-    redis.call('PEXPIRE', key, whole(math.floor(window / 1000) + 1))
+    redis.call('PEXPIRE', key, math.floor(window / 1000) + 1)
   end
 end
 
@@ -120,14 +115,13 @@ local function look_at_estimate(key, limit, window, tick)
   local left = (number + 1) * window - ticks
   local current, before = 0, 0
   local function count(here, there)
-    local state = whole(number) .. ' ' .. whole(here) .. ' ' .. whole(there) .. ' ' .. whole(window * tick)
-    redis.call('SET', key, state, 'PX', whole(math.floor((left + window) * tick / 1000) + 1))
+    local state = struct.pack('<dddd', number, here, there, window * tick)
+    redis.call('SET', key, state, 'PX', math.floor((left + window) * tick / 1000) + 1)
   end
   local state = redis.call('GET', key)
   if state then
-    local at, here, there, length = string.match(state, '(%d+) (%d+) (%d+) (%d+)')
-    at, here, there = tonumber(at), tonumber(here), tonumber(there)
-    if tonumber(length) ~= window * tick then
+    local at, here, there, length = struct.unpack('<dddd', state)
+    if length ~= window * tick then
       -- The window has changed: what both counters held counts as admitted in this one.
       at, here, there = number, here + there, 0
     end
@@ -142,32 +136,23 @@ local function look_at_estimate(key, limit, window, tick)
     end
   end
   local admits = tokens <= limit - current and before * left <= (limit - current - tokens) * window
-  return admits, { current, before, left, 0 }, function()
+  return admits, current, before, left, function()
     count(current + tokens, before)
   end
 end
 
-local looks = { bucket = look_at_bucket, log = look_at_log, estimate = look_at_estimate }
-local answer, commits, all = { 0 }, {}, true
+local looks = { look_at_bucket, look_at_log, look_at_estimate }
+local answer, commits, all = '', {}, true
 for index = 1, #KEYS do
   local first = 3 + (index - 1) * 7
-  local numbers = {}
-  for offset = 1, 6 do
-    numbers[offset] = tonumber(ARGV[first + offset])
-  end
-  local admits, state, commit = looks[ARGV[first]](KEYS[index], unpack(numbers))
+  local admits, one, two, three, commit = looks[arguments[first]](KEYS[index], unpack(arguments, first + 1, first + 6))
   all = all and admits
   commits[index] = commit
-  for _, number in ipairs(state) do
-    answer[#answer + 1] = number
+  answer = answer .. string.format(' %.0f %.0f %.0f', one, two, three)
+end
+if all and takes then
+  for _, commit in ipairs(commits) do
+    commit()
   end
 end
-if all then
-  answer[1] = 1
-  if take then
-    for _, commit in ipairs(commits) do
-      commit()
-    end
-  end
-end
-return answer
+return (all and '1' or '0') .. answer

@@ -6,7 +6,6 @@ none at all. A server that has forgotten the script is given it again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import limits.aio.storage
@@ -73,10 +72,10 @@ class RedisDecider:
 
     def _ask(self, key: str, tokens: int, *, take: bool) -> RateLimitStatus:
         try:
-            answer = self._script(keys=self._wire.keys(key), args=self._wire.arguments(tokens, take=take))
+            answer = self._script(keys=self._wire.keys(key), args=[self._wire.arguments(tokens, take=take)])
         except self.unavailable as error:
             raise unavailable(error) from error
-        return self._wire.status(cast(Sequence[int], answer), tokens, take=take)
+        return self._wire.status(answer, tokens, take=take)
 
 
 class AsyncRedisDecider:
@@ -149,10 +148,10 @@ class AsyncRedisDecider:
 
     async def _ask(self, key: str, tokens: int, *, take: bool) -> RateLimitStatus:
         try:
-            answer = await self._script(keys=self._wire.keys(key), args=self._wire.arguments(tokens, take=take))
+            answer = await self._script(keys=self._wire.keys(key), args=[self._wire.arguments(tokens, take=take)])
         except self.unavailable as error:
             raise unavailable(error) from error
-        return self._wire.status(cast(Sequence[int], answer), tokens, take=take)
+        return self._wire.status(answer, tokens, take=take)
 
 
 def unavailable(error: BaseException) -> ResourceUnavailableError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,7 +22,10 @@ _EXACT: Final = 2**52
 """Half of what a double counts to one by one, so that a sum of two stays exact."""
 _LONGEST_KEY: Final = 200
 
-Arguments = tuple[str | int, ...]
+_BUCKET, _LOG, _ESTIMATE = 1, 2, 3
+_MANY_ARGUMENTS: Final = 1000
+
+Arguments = tuple[int, ...]
 Numbers = Sequence[int]
 
 
@@ -50,12 +54,13 @@ class Wire:
         prefix: what every key begins with.
     """
 
-    __slots__ = ("_prefix", "_rules", "limit", "rules")
+    __slots__ = ("_packed", "_prefix", "_rules", "limit", "rules")
 
     def __init__(self, rules: tuple[Rule, ...], prefix: str) -> None:
         self.rules = rules
         self.limit = min(rule.limit for rule in rules)
         self._prefix = prefix
+        self._packed: dict[int, bytes] = {}
         self._rules = [_on_wire(rule, f"{rule.strategy}:{index}") for index, rule in enumerate(rules)]
 
     def keys(self, key: str) -> list[str]:
@@ -71,18 +76,29 @@ class Wire:
         safe = key.replace("%", "%25").replace("{", "%7B").replace("}", "%7D").encode("utf-8", "backslashreplace")
         return f"{self._prefix}:{{{safe.decode('utf-8')}}}"
 
-    def arguments(self, tokens: int, *, take: bool) -> list[str | int]:
-        """Return the arguments of the script."""
-        return [tokens, int(take), *(number for rule in self._rules for number in rule.arguments(tokens))]
+    def arguments(self, tokens: int, *, take: bool) -> bytes:
+        """Return the argument of the script."""
+        asked = tokens if take else -tokens
+        found = self._packed.get(asked)
+        if found is None:
+            if len(self._packed) >= _MANY_ARGUMENTS:
+                self._packed.clear()
+            numbers = [tokens, int(take), *(number for rule in self._rules for number in rule.arguments(tokens))]
+            found = self._packed[asked] = struct.pack(f"<{len(numbers)}d", *numbers)
+        return found
 
-    def status(self, answer: Numbers, tokens: int, *, take: bool) -> RateLimitStatus:
+    def status(self, answer: str | bytes, tokens: int, *, take: bool) -> RateLimitStatus:
         """Return what the answer says."""
-        taken = take and answer[0] == 1
-        statuses = [
-            rule.status(answer[1 + 4 * index : 5 + 4 * index], tokens, taken=taken)
-            for index, rule in enumerate(self._rules)
-        ]
-        return statuses[0] if len(statuses) == 1 else combine(statuses)
+        admitted, *numbers = map(int, answer.split())
+        taken = take and admitted == 1
+        if len(self._rules) == 1:
+            return self._rules[0].status(numbers, tokens, taken=taken)
+        return combine(
+            [
+                rule.status(numbers[3 * index : 3 * index + 3], tokens, taken=taken)
+                for index, rule in enumerate(self._rules)
+            ]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +114,7 @@ class _Bucket:
         parts, per = self.rate.numerator, self.rate.denominator
         cost, cost_rest = divmod(tokens * per * MICROSECONDS, parts)
         capacity, capacity_rest = divmod(self.limit * per * MICROSECONDS, parts)
-        return ("bucket", cost, cost_rest, capacity, capacity_rest, parts, per)
+        return (_BUCKET, cost, cost_rest, capacity, capacity_rest, parts, per)
 
     def status(self, numbers: Numbers, tokens: int, *, taken: bool) -> RateLimitStatus:
         parts, unit = self.rate.numerator, self.rate.denominator * MICROSECONDS
@@ -125,10 +141,10 @@ class _Log:
     window: int
 
     def arguments(self, tokens: int) -> Arguments:  # noqa: ARG002 - what they are is the script's first argument
-        return ("log", self.limit, self.window, 0, 0, 0, 0)
+        return (_LOG, self.limit, self.window, 0, 0, 0, 0)
 
     def status(self, numbers: Numbers, tokens: int, *, taken: bool) -> RateLimitStatus:
-        used, wait, reset, _ = numbers
+        used, wait, reset = numbers
         return RateLimitStatus(
             used + tokens <= self.limit,
             max(self.limit - used - (tokens if taken else 0), 0),
@@ -148,10 +164,10 @@ class _Estimate:
     tick: int
 
     def arguments(self, tokens: int) -> Arguments:  # noqa: ARG002 - as above
-        return ("estimate", self.limit, self.window, self.tick, 0, 0, 0)
+        return (_ESTIMATE, self.limit, self.window, self.tick, 0, 0, 0)
 
     def status(self, numbers: Numbers, tokens: int, *, taken: bool) -> RateLimitStatus:
-        current, before, left, _ = numbers
+        current, before, left = numbers
         free = self.limit - current - -(-before * left // self.window)
         current += tokens if taken else 0
         reset = left + self.window if current else left if before else 0
