@@ -19,6 +19,7 @@ import httpx
 import pytest
 import uvicorn
 import waitress.server
+import waitress.wasyncore
 
 from spanguard.errors import ConfigurationError
 from spanguard.rate_limiter import RateLimiter, TokenBucketLimiter, rate_limit_manager
@@ -49,6 +50,22 @@ async def hello_asgi(scope: Any, receive: Any, send: Any) -> None:
         return
     await send({"type": "http.response.start", "status": 200, "headers": [(b"x-app", b"yes")]})
     await send({"type": "http.response.body", "body": b"hello"})
+
+
+async def measure_asgi(scope: Any, receive: Any, send: Any) -> None:
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size += len(message["body"])
+        more = message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(size).encode()})
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - polls a condition with a deadline
+            await asyncio.sleep(0.001)
 
 
 def hello_wsgi(environ: Any, start_response: Any) -> list[bytes]:
@@ -82,8 +99,10 @@ def waitress_serving(app: Any) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.effective_port}"
     finally:
-        server.close()
+        # In its own thread: closed under its feet, the loop would fail.
+        server.trigger.pull_trigger(lambda: waitress.wasyncore.close_all(server._map))
         thread.join(20)
+        server.task_dispatcher.shutdown()
 
 
 class Silent(WSGIRequestHandler):
@@ -305,12 +324,34 @@ async def test_a_waiting_request_holds_up_no_other() -> None:
         async with httpx.AsyncClient() as client:
             await client.get(url, headers={"X-Api-Key": "slow"})
             waiting = asyncio.create_task(client.get(url, headers={"X-Api-Key": "slow"}, timeout=None))
-            async with asyncio.timeout(10):
-                while not limiter.stats().waiting:  # noqa: ASYNC110 - polls a condition with a deadline
-                    await asyncio.sleep(0)
+            await until(lambda: limiter.stats().waiting)
             assert (await client.get(url, headers={"X-Api-Key": "other"})).status_code == 200
             limiter.reset(key="slow")
             assert (await waiting).status_code == 200
+
+
+async def test_a_client_that_goes_away_leaves_the_line() -> None:
+    limiter = slow_limiter(1)
+    limiter.acquire(key="127.0.0.1")
+    with uvicorn_serving(AsgiRateLimitMiddleware(hello_asgi, limiter, max_wait=2 * HOUR)) as url:
+        _, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await until(lambda: limiter.stats().waiting == 1)
+        writer.close()
+        await until(lambda: limiter.stats().waiting == 0)
+        assert limiter.stats().cancelled == 1
+
+
+@pytest.mark.parametrize("size", [5, 1_000_000])
+async def test_what_a_client_sends_while_it_waits_reaches_the_application(size: int) -> None:
+    limiter = slow_limiter(1)
+    limiter.acquire(key="127.0.0.1")
+    with uvicorn_serving(AsgiRateLimitMiddleware(measure_asgi, limiter, max_wait=2 * HOUR)) as url:
+        async with httpx.AsyncClient() as client:
+            answering = asyncio.create_task(client.post(url, content=b"x" * size, timeout=20))
+            await until(lambda: limiter.stats().waiting == 1)
+            limiter.reset(key="127.0.0.1")
+            assert (await answering).text == str(size)
 
 
 # --- settings ------------------------------------------------------------------------------------------------------

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
+from spanguard.rate_limiter.http.client import Client, Message, Receive
 from spanguard.rate_limiter.http.fields import TOO_MANY_REQUESTS, Fields
-from spanguard.rate_limiter.http.gate import CostOf, Gate
+from spanguard.rate_limiter.http.gate import CostOf, Gate, Question
 from spanguard.rate_limiter.http.requests import HttpRequest, KeyOf
 from spanguard.rate_limiter.limiter import RateLimiter
+from spanguard.rate_limiter.status import RateLimitStatus
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+Scope = Message
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -29,7 +29,8 @@ class AsgiRateLimitMiddleware:
         limiter: a limiter, or the name of one in `rate_limit_manager`.
         key: whom a request counts for; its client's address, if left out (see `client_address` for proxies).
         cost: how many permits a request takes; one, if left out.
-        max_wait: seconds that a request may stand in line, in its own task, before it is refused; 0 refuses at once.
+        max_wait: seconds that a request may stand in line, in its own task, before it is refused; 0 refuses at once. Whose
+            client goes away meanwhile leaves the line.
         tell: whether responses bear `RateLimit-Policy` and `RateLimit`; `Retry-After` is always there.
 
     Raises:
@@ -55,9 +56,24 @@ class AsgiRateLimitMiddleware:
         if question is None:
             await self._app(scope, receive, send)
             return
-        status = await question.limiter.acquire_async(
-            question.tokens, wait=self._gate.waits, timeout=self._gate.timeout, key=question.key
-        )
+        if not self._gate.waits:
+            status = await question.limiter.acquire_async(question.tokens, key=question.key)
+            await self._answer(question, status, scope, receive, send)
+            return
+        client = Client(receive)
+        try:
+            waited = await client.stays_for(self._waiting(question))
+            if waited is not None:
+                await self._answer(question, waited, scope, client.receive, send)
+        finally:
+            client.close()
+
+    def _waiting(self, question: Question) -> Coroutine[Any, Any, RateLimitStatus]:
+        return question.limiter.acquire_async(question.tokens, wait=True, timeout=self._gate.timeout, key=question.key)
+
+    async def _answer(
+        self, question: Question, status: RateLimitStatus, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         if status.allowed:
             await self._app(scope, receive, _adding(send, self._gate.fields(question, status)))
             return
