@@ -71,6 +71,23 @@ async def test_a_thread_behind_a_cancelled_wait_moves_up(limiter: TokenBucketLim
     assert done == ["thread"]
 
 
+async def test_those_behind_a_wait_that_was_cancelled_while_the_lock_was_held_move_up(
+    limiter: TokenBucketLimiter, clock: FakeClock
+) -> None:
+    drain(limiter)
+    task = asyncio.create_task(limiter.acquire_async(3, wait=True))
+    await until_waiting(limiter, 1)
+    done: list[str] = []
+    thread = wait_in_thread(limiter, done, "thread")
+    await asyncio.to_thread(clock.wait_for_sleepers, 2)
+    with limiter._desk._present():
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    clock.advance(0.5)
+    await asyncio.to_thread(thread.join, 10)
+    assert done == ["thread"]
+
+
 def test_threads_that_are_interrupted_leave_the_line(limiter: TokenBucketLimiter) -> None:
     class Interrupted(FakeClock):
         def wait(self, event: threading.Event, seconds: float | None, /) -> None:
