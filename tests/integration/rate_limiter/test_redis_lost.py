@@ -84,7 +84,7 @@ def decide(
     shared = async_decider_at(own_redis.url, RULES, name="api")
     aio = fallback.around_async(shared)
     yield lambda: loop.run(aio.decide("key"))
-    loop.run(shared.close())
+    loop.run(shared.aclose())
 
 
 @losses
@@ -222,7 +222,7 @@ def test_a_loop_that_was_held_up_does_not_lose_a_server_that_answered(own_redis:
         return await asking
 
     assert loop.run(held_up()).fallback is False
-    loop.run(shared.close())
+    loop.run(shared.aclose())
 
 
 def test_a_question_that_is_cancelled_leaves_the_storage_well(own_redis: RedisServer, loop: Loop) -> None:
@@ -241,4 +241,4 @@ def test_a_question_that_is_cancelled_leaves_the_storage_well(own_redis: RedisSe
         return await aio.decide("key")
 
     assert loop.run(cancelled()).fallback is False
-    loop.run(shared.close())
+    loop.run(shared.aclose())

@@ -17,7 +17,7 @@ TICKS_PER_SECOND: Final = 2.0**30
 
 _LOOKS: Final = 1024
 _SWEEPS_PER_SECOND: Final = 50
-_BIG_TABLE: Final = 256 * 1024
+_BIG_TABLE: Final = 128 * 1024
 
 S = TypeVar("S")
 

@@ -142,10 +142,6 @@ class AsyncRedisDecider:
         """Close the connections that the running event loop opened; they open again when they are needed."""
         await self._connection.aclose()
 
-    async def close(self) -> None:
-        """Give up the connections; to be awaited in the loop that used them."""
-        await self._connection.aclose()
-
     async def _ask(self, key: str, tokens: int, *, take: bool) -> RateLimitStatus:
         try:
             answer = await self._script(keys=self._wire.keys(key), args=[self._wire.arguments(tokens, take=take)])
