@@ -8,13 +8,14 @@ from grafana_foundation_sdk.builders import dashboard as dashboard_builders
 from grafana_foundation_sdk.models import dashboard
 
 from grafana.guard_rows import limiters
-from grafana.parts import bars, explore_traces, legend, lines, link, promql, states
+from grafana.parts import bars, explore_traces, legend, lines, link, promql, quantiles, states
 from grafana.prometheus_names import label, series
 from grafana.queries import POLICY, RESULT, added, of_guards, rate
 from grafana.variables import policy, service
 from spanguard import semconv
 
-_ANY: Final = f'__name__=~"{series(semconv.LIMITER_REQUESTS_METRIC)}|{series(semconv.BACKPRESSURE_PUTS_METRIC)}"'
+_METRICS: Final = (semconv.LIMITER_REQUESTS_METRIC, semconv.BACKPRESSURE_PUTS_METRIC, semconv.ADAPTIVE_CALLS_METRIC)
+_ANY: Final = f'__name__=~"{"|".join(map(series, _METRICS))}"'
 
 
 def build() -> dashboard.Dashboard:
@@ -31,7 +32,7 @@ def build() -> dashboard.Dashboard:
         .with_variable(service(_ANY))
         .with_variable(policy(_ANY))
     )
-    for add in (limiters, _storages, _queues):
+    for add in (limiters, _storages, _adaptive_limits, _queues):
         builder = add(builder)
     return builder.build()
 
@@ -55,6 +56,76 @@ def _storages(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashb
                 "Requests that an instance admitted by itself while the storage did not answer.",
                 "reqps",
                 promql(f"sum by ({POLICY}) ({rate(local)})", legend(POLICY)),
+            )
+        )
+    )
+
+
+def _adaptive_limits(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashboard:
+    outcome, sample, kind = map(label, (semconv.ADAPTIVE_OUTCOME, semconv.ADAPTIVE_SAMPLE, semconv.ADAPTIVE_KIND))
+    return (
+        builder.with_row(dashboard_builders.Row("Adaptive limits"))
+        .with_panel(
+            lines(
+                "Limit and calls at once",
+                "Where each limit is, and how many calls run. Why it moved stands in the event.",
+                "short",
+                promql(f"sum by ({POLICY}) ({of_guards(semconv.ADAPTIVE_LIMIT_METRIC)})", f"{legend(POLICY)} limit"),
+                promql(
+                    f"sum by ({POLICY}) ({of_guards(semconv.ADAPTIVE_USAGE_METRIC)})",
+                    f"{legend(POLICY)} in use",
+                    ref="B",
+                ),
+            )
+        )
+        .with_panel(
+            lines(
+                "Latency of a window",
+                "The mean of the last window, and what it is held against; with several instances, the greatest.",
+                "s",
+                promql(
+                    f"max by ({POLICY}, {kind}) ({of_guards(semconv.ADAPTIVE_LATENCY_METRIC)})", legend(POLICY, kind)
+                ),
+            )
+        )
+        .with_panel(
+            lines(
+                "Calls by outcome",
+                "Calls that reached an adaptive limiter.",
+                "cps",
+                promql(
+                    f"sum by ({POLICY}, {outcome}) ({rate(of_guards(semconv.ADAPTIVE_CALLS_METRIC))})",
+                    legend(POLICY, outcome),
+                ),
+                stacked=True,
+            )
+        )
+        .with_panel(
+            lines(
+                "What was learned",
+                "Calls that ended: those that were measured, those that were dropped, and those that say nothing.",
+                "cps",
+                promql(
+                    f"sum by ({POLICY}, {sample}) ({rate(of_guards(semconv.ADAPTIVE_SAMPLES_METRIC))})",
+                    legend(POLICY, sample),
+                ),
+                stacked=True,
+            )
+        )
+        .with_panel(
+            lines(
+                "Time before an adaptive limit",
+                "How long calls that had to wait did wait.",
+                "s",
+                *quantiles(added(of_guards(semconv.ADAPTIVE_TIME_IN_QUEUE_METRIC)), POLICY),
+            )
+        )
+        .with_panel(
+            lines(
+                "Waiting calls",
+                "Calls that wait for a permit now.",
+                "short",
+                promql(f"sum by ({POLICY}) ({of_guards(semconv.ADAPTIVE_QUEUED_METRIC)})", legend(POLICY)),
             )
         )
     )

@@ -7,6 +7,7 @@
     ├── ResourceUnavailableError (OSError)   a port, a program or a server that is needed is not there
     ├── CircuitBreakerError (pybreaker.CircuitBreakerError)   in spanguard.error_handling
     ├── RateLimitExceededError (TimeoutError)                 in spanguard.rate_limiter
+    ├── AdaptiveLimitExceededError (TimeoutError)             in spanguard.rate_limiter
     ├── BackpressureError (queue.Full, TimeoutError)          in spanguard.rate_limiter
     ├── QueueEmptyError (queue.Empty, TimeoutError)           in spanguard.rate_limiter
     ├── QueueClosedError (RuntimeError)                       in spanguard.rate_limiter

@@ -31,7 +31,13 @@ from spanguard.error_handling import (
 from spanguard.instrumentation.limits import LimitsInstrumentor
 from spanguard.instrumentation.pybreaker import PybreakerInstrumentor
 from spanguard.monitoring import AlertManager
-from spanguard.rate_limiter import BackpressureError, BackpressureManager, TokenBucketLimiter
+from spanguard.rate_limiter import (
+    AdaptiveLimiter,
+    AdaptiveLimitExceededError,
+    BackpressureError,
+    BackpressureManager,
+    TokenBucketLimiter,
+)
 from spanguard.rate_limiter import rules as rate_limiter_rules
 from spanguard.rate_limiter.storages import Fallback, decider_at
 from spanguard.telemetry import EmittedEvent, add_sink, remove_sink
@@ -58,6 +64,7 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Signals:
             run_a_timeout()
             run_a_bulkhead(signals)
             run_a_queue(signals)
+            run_an_adaptive_limiter(signals)
             run_a_degradation()
             run_an_alert(signals)
             run_the_plugin()
@@ -116,6 +123,11 @@ def run_guards_below(retry: Retry, clock: FakeClock) -> None:
         impatient = Retry(name="retried", clock=clock, retry_on=lambda _: bool(others.enter_context(full.calling())))
         with pytest.raises(BulkheadFullError):
             impatient.call(full(raising(ConnectionError())))
+    busy = AdaptiveLimiter(initial=1, name="busy")
+    with ExitStack() as others:
+        impatient = Retry(name="retried", clock=clock, retry_on=lambda _: bool(others.enter_context(busy.calling())))
+        with pytest.raises(AdaptiveLimitExceededError):
+            impatient.call(busy(raising(ConnectionError())))
 
 
 def raising(*errors: BaseException) -> Callable[[], None]:
@@ -194,6 +206,17 @@ def run_a_queue(signals: Signals) -> None:
     queue.get()
     shedding: BackpressureManager[int] = BackpressureManager(1, "drop_newest", name="full")
     assert [shedding.put(number) for number in range(2)] == [True, False]
+
+
+def run_an_adaptive_limiter(signals: Signals) -> None:
+    clock = FakeClock(auto_advance=True)
+    limiter = AdaptiveLimiter(initial=1, queue=1, max_wait=1, window_calls=1, name="api", clock=clock)
+    with limiter.calling(), pytest.raises(AdaptiveLimitExceededError):
+        limiter.call(int)
+    full = AdaptiveLimiter(initial=1, name="full")
+    with full.calling(), pytest.raises(AdaptiveLimitExceededError):
+        full(int)()
+    signals.points()  # gauges are there for as long as the limiter is
 
 
 def run_a_degradation() -> None:

@@ -1,5 +1,13 @@
-"""Rate limiting: limiters of several strategies, their manager, strategies for `limits`, and backpressure."""
+"""Rate limiting: limiters of several strategies, their manager, strategies for `limits`, backpressure, and adaptive limits."""
 
+from spanguard.rate_limiter.adaptive import (
+    AdaptiveLimiter,
+    AdaptiveLimitExceededError,
+    AdaptiveStats,
+    Aimd,
+    Gradient2,
+    Vegas,
+)
 from spanguard.rate_limiter.backpressure import (
     BackpressureError,
     BackpressureManager,
@@ -19,11 +27,16 @@ from spanguard.rate_limiter.strategies import TokenBucketRateLimiter
 from spanguard.rate_limiter.wait_times import TimeInQueue
 
 __all__ = [
+    "AdaptiveLimitExceededError",
+    "AdaptiveLimiter",
+    "AdaptiveStats",
+    "Aimd",
     "BackpressureError",
     "BackpressureManager",
     "BackpressureStats",
     "BlockingWaitError",
     "CoDel",
+    "Gradient2",
     "LeakyBucketLimiter",
     "LimiterStats",
     "PressureChange",
@@ -37,5 +50,6 @@ __all__ = [
     "TimeInQueue",
     "TokenBucketLimiter",
     "TokenBucketRateLimiter",
+    "Vegas",
     "rate_limit_manager",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from spanguard.semconv.adaptive_limit import ADAPTIVE_OUTCOME
 from spanguard.semconv.backpressure import BACKPRESSURE_OUTCOME
 from spanguard.semconv.bulkhead import BULKHEAD_OUTCOME
 from spanguard.semconv.circuit_breaker import BREAKER_OUTCOME, BREAKER_RETRY_AFTER, BREAKER_STATE
@@ -27,6 +28,7 @@ GUARD_SPAN: Final = Span(
         RETRY_REASON,
         TIMEOUT_OUTCOME,
         BULKHEAD_OUTCOME,
+        ADAPTIVE_OUTCOME,
         DEGRADATION_SOURCE,
         ERROR_TYPE,
     ),
@@ -35,7 +37,15 @@ ATTEMPT_SPAN: Final = Span(
     "attempt",
     "An attempt after the first. `attempt <policy name>`, kind INTERNAL, under the span of the guarded call or the current one; never a root. Guards under the retry write on it what they write on the span of the call.",
     (POLICY_NAME, OUTCOME, RETRY_ATTEMPT),
-    (BREAKER_STATE, BREAKER_OUTCOME, BREAKER_RETRY_AFTER, TIMEOUT_OUTCOME, BULKHEAD_OUTCOME, ERROR_TYPE),
+    (
+        BREAKER_STATE,
+        BREAKER_OUTCOME,
+        BREAKER_RETRY_AFTER,
+        TIMEOUT_OUTCOME,
+        BULKHEAD_OUTCOME,
+        ADAPTIVE_OUTCOME,
+        ERROR_TYPE,
+    ),
 )
 BACKOFF_SPAN: Final = Span(
     "backoff",
@@ -63,9 +73,9 @@ REPLAY_SPAN: Final = Span(
 
 QUEUE_SPAN: Final = Span(
     "queue",
-    "The time a call spent in a bulkhead's queue, or a producer before a full one. `queue <policy name>`, kind INTERNAL, never a root.",
+    "The time a call spent in the queue of a bulkhead or an adaptive limiter, or a producer before a full one. `queue <policy name>`, kind INTERNAL, never a root.",
     (POLICY_NAME,),
-    (BULKHEAD_OUTCOME, BACKPRESSURE_OUTCOME),
+    (BULKHEAD_OUTCOME, ADAPTIVE_OUTCOME, BACKPRESSURE_OUTCOME),
 )
 FALLBACK_SPAN: Final = Span(
     "fallback",
@@ -84,6 +94,7 @@ ANNOTATIONS: Final = (
     RETRY_REASON,
     TIMEOUT_OUTCOME,
     BULKHEAD_OUTCOME,
+    ADAPTIVE_OUTCOME,
     BACKPRESSURE_OUTCOME,
     DEGRADATION_SOURCE,
     POLICY_NAME,
