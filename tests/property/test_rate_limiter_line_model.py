@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -257,3 +261,58 @@ class ChangingLine(RuleBasedStateMachine):
 
 TestChangingLine: Any = ChangingLine.TestCase
 TestChangingLine.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)
+
+
+# --- threads and tasks in one line -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fast_switching() -> Iterator[None]:
+    """Let the interpreter change threads every microsecond."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("fast_switching")
+def test_threads_and_tasks_under_a_real_clock_get_all_that_is_earned_and_no_more() -> None:
+    limiter = TokenBucketLimiter(1000, 1, name="stress")
+    start = time.monotonic()
+    cancelled = 0
+
+    def wait_in_thread() -> int:
+        return sum(limiter.acquire(wait=True).allowed for _ in range(10))
+
+    async def wait_and_give_up(number: int) -> int:
+        nonlocal cancelled
+        admitted = 0
+        for turn in range(10):
+            asking = asyncio.ensure_future(limiter.acquire_async(wait=True))
+            if (number + turn) % 3 == 0:
+                await asyncio.wait({asking}, timeout=0.002)
+                asking.cancel()
+            try:
+                admitted += (await asking).allowed
+            except asyncio.CancelledError:
+                cancelled += 1
+        return admitted
+
+    async def wait_in_tasks() -> int:
+        return sum(await asyncio.gather(*(wait_and_give_up(number) for number in range(20))))
+
+    with ThreadPoolExecutor(17) as pool:
+        threads = [pool.submit(wait_in_thread) for _ in range(16)]
+        tasks = pool.submit(lambda: asyncio.run(wait_in_tasks()))
+        in_threads, in_tasks = sum(thread.result(60) for thread in threads), tasks.result(60)
+    passed = time.monotonic() - start
+    assert in_threads == 160
+    assert in_tasks == 200 - cancelled
+    stats = limiter.stats()
+    # A wait that was cancelled as it was resuming has used its permit: it counts as acquired.
+    assert stats.acquired >= in_threads + in_tasks
+    assert stats.acquired + stats.cancelled == 360
+    assert stats.waiting == 0
+    assert stats.acquired <= 1 + 1000 * passed
+    # Had permits been lost, those who waited would have waited longer than the permits took to earn.
+    assert stats.time_in_queue.longest < 1

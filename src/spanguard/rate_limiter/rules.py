@@ -50,7 +50,7 @@ def bucket(name: str, strategy: Strategy, rate: float | Fraction, burst: int, *,
     problems = [*_rate_problems(name, rate), *_limit_problems(name, setting, burst)]
     if not problems and burst / exact(rate) > MAX_PERIOD:
         problems.append(
-            f"limiter {name!r}: a {setting} of {burst} at a rate of {rate!r} a second takes more than 100 years to fill; "
+            f"limiter {name!r}: a {setting} of {burst} at a rate of {_shown(rate)} a second takes more than 100 years to fill; "
             f"use a smaller {setting} or a higher rate"
         )
     if problems:
@@ -73,7 +73,7 @@ def window(name: str, strategy: Strategy, limit: int, seconds: float | Fraction)
         )
     elif not problems and limit / exact(seconds) > MAX_RATE:
         problems.append(
-            f"limiter {name!r}: {limit} in {seconds!r} seconds is more than {MAX_RATE} a second; use a longer window"
+            f"limiter {name!r}: {limit} in {_shown(seconds)} seconds is more than {MAX_RATE} a second; use a longer window"
         )
     if problems:
         raise ConfigurationError(problems)
@@ -89,7 +89,9 @@ def _rate_problems(name: str, rate: object) -> list[str]:
     if not _is_number(rate):
         return [f"limiter {name!r}: rate is {rate!r}; it must be a number of tokens a second"]
     if not (math.isfinite(rate) and 0 < rate <= MAX_RATE):  # type: ignore[arg-type, operator]
-        return [f"limiter {name!r}: rate is {rate!r} tokens a second; it must be more than 0 and at most {MAX_RATE}"]
+        return [
+            f"limiter {name!r}: rate is {_shown(rate)} tokens a second; it must be more than 0 and at most {MAX_RATE}"
+        ]
     return []
 
 
@@ -97,6 +99,10 @@ def _limit_problems(name: str, setting: str, limit: object) -> list[str]:
     if isinstance(limit, int) and not isinstance(limit, bool) and 1 <= limit <= MAX_LIMIT:
         return []
     return [f"limiter {name!r}: {setting} is {limit!r}; it must be a whole number from 1 to {MAX_LIMIT}"]
+
+
+def _shown(number: object) -> str:
+    return f"{float(number):g}" if isinstance(number, Fraction) else repr(number)
 
 
 def _is_number(value: object) -> bool:

@@ -209,6 +209,11 @@ def test_a_leaky_bucket_as_a_queue_has_one_pace() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (
+            lambda: RateLimiter("5000000000/second", name="bad"),
+            r"rate is 5e\+09 tokens a second.*\n.*burst is 5000000000",
+        ),
+        (lambda: RateLimiter("1/1000 years", name="bad"), "more than 100 years to fill"),
         (lambda: LeakyBucketLimiter(0, 1, name="bad"), "rate is 0"),
         (lambda: LeakyBucketLimiter(1, 0, name="bad"), "capacity is 0"),
         (lambda: SlidingWindowLimiter(0, 1, name="bad"), "limit is 0"),
