@@ -15,7 +15,7 @@ from opentelemetry._logs import SeverityNumber
 from spanguard import semconv
 from spanguard.clock import SYSTEM_CLOCK, Clock
 from spanguard.error_handling import forms
-from spanguard.errors import ConfigurationError, DeadlineExceededError, SpanguardError
+from spanguard.errors import ConfigurationError, DeadlineExceededError, SpanguardError, notes_of
 from spanguard.telemetry import emit
 from spanguard.telemetry.deadline import Ends, current
 from spanguard.telemetry.spans import GuardSpan, annotate, root_of
@@ -40,8 +40,8 @@ class CallTimeoutError(SpanguardError, TimeoutError):
         self.seconds = seconds
         super().__init__(f"timeout {name!r}: the call did not end within {seconds:.3g} s.")
 
-    def __reduce__(self) -> tuple[type[CallTimeoutError], tuple[str, float]]:
-        return type(self), (self.name, self.seconds)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.seconds), notes_of(self)
 
 
 @dataclass(frozen=True, slots=True)
