@@ -208,7 +208,7 @@ def run_a_dead_letter_queue(path: Path, signals: Signals) -> None:
     queue.handler("works")(lambda _: None)
     queue.discard(queue.add("fails", {}, error=ConnectionError()))
     queue.add("fails", {}, error=ConnectionError())
-    queue.add("works", {})
+    Timeout(1, name="letters").call(queue.add, "works", {})
     queue.replay()
     signals.points()  # gauges are there for as long as the queue is
     queue.close()
