@@ -45,7 +45,16 @@ from spanguard.error_handling.error_handler import (
     ErrorSource,
     ErrorStats,
 )
-from spanguard.error_handling.retry import Attempt, Jitter, Retry, RetryBudget, RetryConfig, retry_budget, with_retry
+from spanguard.error_handling.retry import (
+    Attempt,
+    Jitter,
+    Retry,
+    RetryBudget,
+    RetryConfig,
+    RetryStats,
+    retry_budget,
+    with_retry,
+)
 from spanguard.error_handling.timeout import CallTimeoutError, Timeout, TimeoutStats
 from spanguard.errors import DeadlineExceededError
 from spanguard.telemetry.deadline import check_deadline, deadline, received_deadline, remaining
@@ -91,6 +100,7 @@ __all__ = [
     "Retry",
     "RetryBudget",
     "RetryConfig",
+    "RetryStats",
     "SlowCall",
     "TimeWindow",
     "Timeout",

@@ -114,6 +114,19 @@ class TokenBuckets:
         if key in self._full_at:
             self._full_at[key] -= units
 
+    def take_over(self, other: TokenBuckets, then: int, now: int) -> None:
+        """Take in what was used of another limit's buckets: as many tokens are missing here, to the last part of one.
+
+        Args:
+            other: where it was used.
+            then: the present in the other's units.
+            now: the present.
+        """
+        for key in other._full_at:
+            # Rounded up: nothing is forgiven.
+            self._full_at[key] = now - -(other._full_at[key] - then) * self.unit // other.unit
+        self._oldest = deque(self._full_at)
+
     def clear(self, key: str) -> None:
         """Fill a bucket."""
         if key in self._full_at:

@@ -183,6 +183,26 @@ class TokenBucketLimiter:
         """
         return limited(self._name, self._admit, function)
 
+    def reconfigure(self, rate: float, burst: int) -> None:
+        """Have these numbers from now on. What was used stays used, and who waits keeps the place in the line.
+
+        Raises:
+            ConfigurationError: a number is out of range.
+        """
+        exact_rate, burst = check_rate(self._name, rate, burst)
+        with self._lock:
+            seconds = self._monotonic()
+            former, buckets = self._buckets, TokenBuckets(exact_rate, burst, held=self._lines)
+            then, now = former.moment(seconds), buckets.moment(seconds)
+            self._settle(then)
+            for line in self._lines.values():
+                line.serve(then)
+            buckets.take_over(former, then, now)
+            for line in self._lines.values():
+                line.move(buckets, now)
+            self._rate, self._burst = rate, burst
+            self._buckets, self._take, self._per_tick = buckets, buckets.take, buckets.per_tick
+
     def stats(self) -> LimiterStats:
         """Return what the limiter did since it was made, or since this process was forked."""
         with self._lock:
@@ -346,7 +366,8 @@ def _count_waiting(limiter: TokenBucketLimiter) -> int:
 
 
 def _count_available(limiter: TokenBucketLimiter) -> int:
-    return limiter._buckets.peek("", 1, limiter._now()).remaining  # noqa: SLF001 - its own module
+    buckets = limiter._buckets  # noqa: SLF001 - its own module
+    return buckets.peek("", 1, buckets.moment(limiter._monotonic())).remaining  # noqa: SLF001 - the same
 
 
 def _restart_all() -> None:

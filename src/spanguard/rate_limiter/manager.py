@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import threading
 
 from spanguard.clock import SYSTEM_CLOCK, Clock
@@ -55,6 +56,11 @@ class RateLimitManager:
             raise ConfigurationError(_unknown(name, sorted(self._limiters)))
         return limiter
 
+    def remove(self, name: str) -> None:
+        """Forget one limiter; without one of this name nothing happens."""
+        with self._lock:
+            self._limiters.pop(name, None)
+
     def all(self) -> dict[str, TokenBucketLimiter]:
         """Return every limiter by its name."""
         with self._lock:
@@ -68,6 +74,10 @@ class RateLimitManager:
         """Forget every limiter, for tests. Who holds one can go on using it; what was counted stays counted."""
         with self._lock:
             self._limiters.clear()
+
+    def start_again_in_child(self) -> None:
+        """Drop a lock that another thread of the parent may have held. Runs in a child right after fork."""
+        self._lock = threading.Lock()
 
 
 def _unknown(name: str, known: list[str]) -> str:
@@ -83,3 +93,5 @@ def _unknown(name: str, known: list[str]) -> str:
 
 rate_limit_manager = RateLimitManager()
 """The limiters of this process."""
+
+os.register_at_fork(after_in_child=rate_limit_manager.start_again_in_child)

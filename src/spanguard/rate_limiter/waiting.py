@@ -130,6 +130,21 @@ class Line:
         self._as_of = now
         self.serve(now)
 
+    def move(self, buckets: TokenBuckets, now: int) -> None:
+        """Go on with another limit's buckets, in the same order. The line has just been served.
+
+        Who waits for more than these can ever hold gets as much as they can hold.
+        """
+        former, self._buckets = self._buckets, buckets
+        self._as_of = now
+        self._served = {waiter: units * buckets.unit // former.unit for waiter, units in self._served.items()}
+        self.behind = 0
+        for waiter in self._waiting:
+            waiter.tokens = min(waiter.tokens, buckets.burst)
+            self.behind += waiter.tokens
+            waiter.due = buckets.ready_at(self._key, self.behind)
+            waiter.wake()
+
     def resumed(self, waiter: Waiter) -> None:
         """Note that a served waiter has its permit in hand."""
         self._served.pop(waiter, None)

@@ -96,6 +96,7 @@ from spanguard.semconv.error import (
     EXCEPTION_STACKTRACE,
     EXCEPTION_TYPE,
 )
+from spanguard.semconv.guard import CONFIG_RELOAD_EVENT, CONFIG_SECTIONS, TIME_IN_QUEUE
 from spanguard.semconv.model import Attribute, AttributeType, Event, Metric, MetricKind, Span, Stability
 from spanguard.semconv.rate_limiting import (
     LIMITER_AVAILABLE_METRIC,
@@ -188,6 +189,8 @@ __all__ = [
     "BULKHEAD_WAITED",
     "CALL_SPAN",
     "COMPONENT",
+    "CONFIG_RELOAD_EVENT",
+    "CONFIG_SECTIONS",
     "DEADLINE_BAGGAGE",
     "DEAD_LETTER_ATTEMPTS",
     "DEAD_LETTER_ID",
@@ -254,6 +257,7 @@ __all__ = [
     "TIMEOUT_EXCEEDED_EVENT",
     "TIMEOUT_LIMIT",
     "TIMEOUT_OUTCOME",
+    "TIME_IN_QUEUE",
     "WAIT_SPAN",
     "Attribute",
     "AttributeType",

@@ -28,6 +28,7 @@ from spanguard.semconv.dead_letter import (
 )
 from spanguard.semconv.degradation import DEGRADATION_ANSWERS_METRIC, DEGRADATION_EVENT
 from spanguard.semconv.error import ERROR_EVENT, ERRORS_METRIC
+from spanguard.semconv.guard import CONFIG_RELOAD_EVENT
 from spanguard.semconv.rate_limiting import (
     LIMITER_AVAILABLE_METRIC,
     LIMITER_QUEUED_METRIC,
@@ -92,5 +93,6 @@ EVENTS: Final = (
     DEAD_LETTER_STORED_EVENT,
     DEAD_LETTER_REPLAYED_EVENT,
     ERROR_EVENT,
+    CONFIG_RELOAD_EVENT,
 )
 SPANS: Final = (GUARD_SPAN, ATTEMPT_SPAN, BACKOFF_SPAN, WAIT_SPAN, QUEUE_SPAN, FALLBACK_SPAN, CALL_SPAN, REPLAY_SPAN)

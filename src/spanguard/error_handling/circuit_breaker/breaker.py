@@ -186,12 +186,15 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
         passage.succeed()
         return result
 
-    def calling(self) -> guarding.Calling:  # type: ignore[override]  # theirs is for `with` alone
+    def calling(self, operation: object = None) -> guarding.Calling:  # type: ignore[override]  # theirs is for `with` alone
         """Return a context manager, for `with` and `async with`, whose block is one guarded call.
 
         Entering raises CircuitBreakerError where the call is refused, leaving where its failure opened the breaker.
+
+        Args:
+            operation: what the block stands for: guards around one that are given the same object share a span.
         """
-        return guarding.Calling(self._core)
+        return guarding.Calling(self._core, operation)
 
     @overload  # type: ignore[override]
     def __call__(self, function: Callable[P, T], /) -> Callable[P, T]: ...
@@ -290,12 +293,20 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
     def success_threshold(self, threshold: int) -> None:
         self._change(success_threshold=threshold)
 
-    def _change(self, **changes: Any) -> None:
-        settings = replace(self.settings, **changes)
+    def reconfigure(self, settings: BreakerSettings) -> None:
+        """Go by these settings from now on: state, counts and window stay, and so do the calls that are under way.
+
+        A window whose kind changes, from calls to seconds or back, begins empty.
+
+        Raises:
+            ConfigurationError: one or more are out of range or contradict each other; all are named.
+        """
         settings.check(self.name)
         self.settings = settings
-        for name, value in changes.items():
-            setattr(self._machine, name, value)
+        self._core.reconfigure(settings)
+
+    def _change(self, **changes: Any) -> None:
+        self.reconfigure(replace(self.settings, **changes))
 
     @property
     def name(self) -> str | None:

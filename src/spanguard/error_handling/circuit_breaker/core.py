@@ -236,6 +236,12 @@ class BreakerCore:
             with safely("circuit_breaker.listener"):
                 getattr(listener, hook)(self._breaker, *args, **kwargs)
 
+    def reconfigure(self, settings: BreakerSettings) -> None:
+        """Go by other settings from now on."""
+        with self.lock:
+            self._is_timed = settings.slow_call is not None
+            self.machine.reconfigure(settings)
+
     # --- looks -----------------------------------------------------------------------------------------------------
 
     def fail_counter(self) -> int:

@@ -21,10 +21,11 @@ DEFERRED: Final = frozenset({GeneratorType, CoroutineType, AsyncGeneratorType})
 class Calling:
     """What `calling()` returns: the block under `with` or `async with` is one guarded call."""
 
-    __slots__ = ("_core", "_passage")
+    __slots__ = ("_core", "_operation", "_passage")
 
-    def __init__(self, core: BreakerCore) -> None:
+    def __init__(self, core: BreakerCore, operation: object) -> None:
         self._core = core
+        self._operation = operation or self
         self._passage: Passage | None = None
 
     def __enter__(self) -> Self:
@@ -36,7 +37,7 @@ class Calling:
         if self._passage is not None:
             raise RuntimeError("this calling() block is under way; ask the breaker for another with calling().")
         passage = Passage(self._core)
-        passage.enter(self.__enter__, (), {})
+        passage.enter(self.__enter__, (), {}, span_of=self._operation)
         self._passage = passage
         return self
 

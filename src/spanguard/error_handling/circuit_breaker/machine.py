@@ -9,7 +9,7 @@ from __future__ import annotations
 from threading import get_ident
 
 from spanguard.error_handling.circuit_breaker.settings import BreakerSettings
-from spanguard.error_handling.circuit_breaker.windows import SlidingWindow, new_window
+from spanguard.error_handling.circuit_breaker.windows import SlidingWindow, carried_over, new_window
 from spanguard.instrumentation.pybreaker import Reason, State, StateChange
 from spanguard.telemetry import error_type
 
@@ -38,6 +38,15 @@ class Machine:
     """
 
     def __init__(self, settings: BreakerSettings, state: State, now: float, *, has_door: bool) -> None:
+        self._may_have_door = has_door
+        self._apply(settings)
+        self.failures = 0
+        self.successes = 0
+        self.generation = 0
+        self.last_error: BaseException | None = None
+        self._enter(state, now)
+
+    def _apply(self, settings: BreakerSettings) -> None:
         self.fail_max = settings.fail_max
         self.reset_timeout = settings.reset_timeout
         self.success_threshold = settings.success_threshold
@@ -46,12 +55,7 @@ class Machine:
         self.failure_rate = settings.failure_rate
         self.slow_call = settings.slow_call
         self._window_settings = settings.effective_window
-        self._has_door = has_door and self._window_settings is None
-        self.failures = 0
-        self.successes = 0
-        self.generation = 0
-        self.last_error: BaseException | None = None
-        self._enter(state, now)
+        self._has_door = self._may_have_door and self._window_settings is None
 
     def _enter(self, state: State, now: float) -> None:
         self.state: State = state
@@ -66,6 +70,21 @@ class Machine:
             self.last_error = None
             if self._window_settings is not None:
                 self.window = new_window(self._window_settings)
+
+    def reconfigure(self, settings: BreakerSettings) -> None:
+        """Go by other settings from now on; the state, what was counted and who is under way stay."""
+        former = self._window_settings
+        self._apply(settings)
+        if self.state != "closed":
+            return
+        if self._window_settings is None:
+            self.window = None
+        elif self._window_settings != former:
+            self.window = carried_over(self.window, self._window_settings)
+        if not self._has_door:
+            self.door = None
+        elif self.door is None:
+            self.door = Permit(self.generation, "closed")
 
     def admit(self, now: float) -> tuple[Permit | None, StateChange | None]:
         """Return the permit for a call that would begin now, None if it is refused; and the move that this made."""

@@ -32,8 +32,21 @@ class Passage:
         passage._permit = permit
         return passage
 
-    def enter(self, operation: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def enter(
+        self,
+        operation: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        span_of: object = None,
+    ) -> None:
         """Get a permit and tell the listeners that the call begins.
+
+        Args:
+            operation: what is called.
+            args: with these arguments.
+            kwargs: and these.
+            span_of: the identity by which stacked guards share a span; `operation` under its decorators, if left out.
 
         Raises:
             CircuitBreakerError: the breaker refuses the call.
@@ -41,7 +54,8 @@ class Passage:
         core = self._core
         if has_provider():
             signals = core.signals
-            self._span = start_guard_span(signals.policy, root_of(operation), signals.span_attributes)
+            identity = root_of(operation) if span_of is None else span_of
+            self._span = start_guard_span(signals.policy, identity, signals.span_attributes)
             self.resume()
         try:
             self._permit = core.admit()

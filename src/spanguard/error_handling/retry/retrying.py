@@ -15,6 +15,7 @@ from spanguard.error_handling.retry.backoff import Uniform
 from spanguard.error_handling.retry.budget import NoBudget, RetryBudget, retry_budget
 from spanguard.error_handling.retry.config import OWN_BUDGET, RetryConfig
 from spanguard.error_handling.retry.journey import Journey, Policy
+from spanguard.error_handling.retry.stats import RetryStats, read_stats
 from spanguard.errors import ConfigurationError
 from spanguard.instrumentation.tenacity import UNNAMED, RetrySignals
 from spanguard.telemetry.deadline import current as current_deadline
@@ -89,6 +90,19 @@ class Retry:
             )
         guard = _guard_async if inspect.iscoroutinefunction(function) else _guard
         return functools.wraps(function)(guard(self._policy, function))
+
+    def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that calls another one again where it fails: `__call__` without looking into it, or naming it."""
+        return _guard(self._policy, function)
+
+    def bind_async(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the same of a coroutine function."""
+        return _guard_async(self._policy, function)
+
+    def stats(self) -> RetryStats:
+        """Return what is known now."""
+        budget = self.budget
+        return read_stats(self._policy.signals.policy, None if budget is None else budget.utilization())
 
     def __iter__(self) -> Iterator[Attempt]:
         """Retry a block: `for attempt in retry:` and in it `with attempt:`."""
