@@ -6,6 +6,7 @@ opens raise the application alert `DependencyUnavailable`, resolved when it clos
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import asdict
 from os import PathLike
@@ -218,3 +219,11 @@ class _DependencyAlert(pybreaker.CircuitBreakerListener):
             )
         elif new_state.name == pybreaker.STATE_CLOSED:
             alert_manager.resolve_alert(DEPENDENCY_ALERT, labels=labels)
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it; that thread does not exist here
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

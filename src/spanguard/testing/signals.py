@@ -135,6 +135,10 @@ class Signals:
             self._spans.clear()
             self._events.clear()
 
+    def start_again_in_child(self) -> None:
+        """Drop a lock that another thread of the parent may have held. Runs in a child right after fork."""
+        self._arrived = threading.Condition()
+
     def add_traces(self, request: ExportTraceServiceRequest) -> None:
         """Take in a decoded OTLP request."""
         with self._arrived:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,49 @@ def test_a_forked_child_adds_on_its_own_connection(queue: DeadLetterQueue) -> No
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     queue.add("send", "parent again")
     assert [letter.payload for letter in queue.list()] == ["parent", "child", "parent again"]
+
+
+def test_what_a_child_adds_outlives_the_end_of_its_parents_queue(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    queue.add("send", "parent")
+    from_child, to_child = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        queue.add("send", "child")
+        os.write(from_child[1], b"x")
+        os.read(to_child[0], 1)
+        queue.add("send", "child again")
+        os._exit(0)
+    os.read(from_child[0], 1)
+    # Who closes the last connection that holds a lock deletes the log of SQLite, with what is in it.
+    queue.close()
+    os.write(to_child[1], b"x")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    for end in (*from_child, *to_child):
+        os.close(end)
+    assert [letter.payload for letter in make_queue().list()] == ["parent", "child", "child again"]
+
+
+def test_a_fork_waits_until_no_thread_is_inside_sqlite(queue: DeadLetterQueue) -> None:
+    queue.add("send", {})
+    inside, leave, forked = threading.Event(), threading.Event(), threading.Event()
+
+    def write_slowly() -> None:
+        with queue._store._transaction():
+            inside.set()
+            leave.wait(20)
+            assert not forked.is_set()
+
+    def fork() -> None:
+        if (child := os.fork()) == 0:
+            os._exit(queue.size() - 1)
+        forked.set()
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    with ThreadPoolExecutor(2) as pool:
+        writing = pool.submit(write_slowly)
+        assert inside.wait(20)
+        forking = pool.submit(fork)
+        assert not forked.wait(0.1)
+        leave.set()
+        assert (writing.result(20), forking.result(20)) == (None, None)

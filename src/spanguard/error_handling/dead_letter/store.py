@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -35,6 +35,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from spanguard.error_handling.dead_letter.engine import checked_url, open_engine
 from spanguard.error_handling.dead_letter.errors import DeadLetterDatabaseError
+from spanguard.error_handling.dead_letter.fork_gate import FORK_GATE
 from spanguard.error_handling.dead_letter.letter import DeadLetter, LetterState
 from spanguard.error_handling.dead_letter.settings import MAX_NAME
 from spanguard.errors import ResourceUnavailableError
@@ -105,7 +106,8 @@ class Store:
     def add(self, values: dict[str, Any]) -> int:
         """Store one letter, and return its id once it is on the disk."""
         if self._writers is not None:
-            return self._add_to_sqlite(self._writers, values)
+            with self._gate:
+                return self._add_to_sqlite(self._writers, values)
         with self._transaction() as connection:
             key: Any = connection.execute(_insert, values).inserted_primary_key
             return int(key[0])
@@ -228,20 +230,28 @@ class Store:
 
     def close(self) -> None:
         """Give back every connection."""
+        with self._gate:
+            self.close_connections()
+
+    def close_connections(self) -> None:
+        """Close the connections that are not in use just now."""
         while self._writers:
             self._writers.pop().close()
         self._engine.dispose()
 
     def start_again_in_child(self) -> None:
-        """Take connections of one's own after a fork. SQLite forbids even to close those of the parent, so they are kept."""
+        """Take connections of one's own after a fork. The parent still talks through the inherited ones: they are kept."""
         _of_parents.append((self._engine, self._writers))
         self._connect_anew()
 
     def _connect_anew(self) -> None:
         self._engine = open_engine(self._url, self._queue)
         self._writers: deque[PoolProxiedConnection] | None = None
+        self._gate: AbstractContextManager[None] = nullcontext()
         if self._engine.dialect.name == "sqlite":
             self._writers = deque()
+            self._gate = FORK_GATE
+            FORK_GATE.watch(self)
 
     def _add_to_sqlite(self, writers: deque[PoolProxiedConnection], row: dict[str, Any]) -> int:
         # SQLAlchemy's way from an insert to the driver costs as much as the insert and the disk together: the statement
@@ -272,9 +282,10 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         try:
-            self._ensure_schema()
-            with self._engine.begin() as connection:
-                yield connection
+            with self._gate:
+                self._ensure_schema()
+                with self._engine.begin() as connection:
+                    yield connection
         except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             raise self._explained(error) from error
 
