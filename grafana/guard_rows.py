@@ -10,12 +10,15 @@ from grafana.queries import ERROR, GUARD_SPANS, OUTCOME, POLICY, REFUSED, RESULT
 from spanguard import semconv
 
 
+def traces_of_policy() -> dashboard_builders.DashboardLink:
+    """Return the link from a series of a policy to the traces of its guarded calls."""
+    policy = f"${{__field.labels.{POLICY}}}"
+    return link(f"Traces of {policy}", explore_traces("${service}", f"{semconv.GUARD_SPAN.name} {policy}"))
+
+
 def breakers(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashboard:
     """Add what the breakers decided, and why."""
-    traces = link(
-        f"Traces of ${{__field.labels.{POLICY}}}",
-        explore_traces("${service}", f"{semconv.GUARD_SPAN.name} ${{__field.labels.{POLICY}}}"),
-    )
+    traces = traces_of_policy()
     # The worst state of all instances: 2 where one is open, 1 where one is half open.
     open_, half_open, closed = (
         of_guards(semconv.BREAKER_STATUS_METRIC, f'{STATE}="{state}"') for state in ("open", "half_open", "closed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import sys
 import threading
@@ -20,18 +21,23 @@ def main(directory: Path) -> None:
     """Use each policy again and again until standard input ends: a rate needs values that grow from scrape to scrape."""
     running = telemetry.setup(service_name="error_handling_under_test", environment="testing")
     retry = Retry(name="orders", base_delay=0.001)
+    hopeless = Retry(name="refunds", base_delay=0.001)  # with a budget of its own, which it may spend
     timeout = Timeout(5.0, name="orders")
     bulkhead = Bulkhead(1, queue=5, name="orders")
     letters = DeadLetterQueue(f"sqlite:///{directory / 'letters.db'}", name="orders")
+    letters.handler("order")(lambda _: None)
     errors = ErrorHandler()
     answer = fallback(lambda: "yesterday's", name="orders")(fail)
     while not select.select([sys.stdin], [], [], ROUND)[0]:
         with trace.get_tracer("program").start_as_current_span("order"):
             retry.call(fail_once_of(iter([ConnectionError("once")])))
+            with contextlib.suppress(ConnectionError):
+                hopeless.call(fail)
         timeout.call(int)
         let_one_wait(bulkhead)
         answer()
         letters.add("order", {"number": 1}, error=ConnectionError("for good"))
+        letters.replay()
         errors.handle(ValueError("caught"))
         running.force_flush()
     running.shutdown()
