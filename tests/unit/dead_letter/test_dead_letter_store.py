@@ -52,6 +52,19 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(queue: DeadLett
     assert path.read_bytes().startswith(b"not a database")
 
 
+def test_a_damaged_database_is_said_to_be_damaged(make_queue: MakeQueue, path: Path) -> None:
+    queue = make_queue()
+    for number in range(200):
+        queue.add("send", {"number": number, "text": "x" * 200})
+    queue.close()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size // 4)
+        file.write(b"\xff" * (size // 2))
+    with pytest.raises(DeadLetterDatabaseError, match=r"is damaged.*Restore it"):
+        make_queue().list(limit=1000)
+
+
 def test_a_schema_of_another_version_is_refused(make_queue: MakeQueue, path: Path) -> None:
     make_queue().add("send", {})
     with sqlite3.connect(path) as connection:
