@@ -26,6 +26,7 @@ def breakers(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashbo
     worst = f"max by ({POLICY}) (2 * ({open_} > bool 0) or ({half_open} > bool 0) or 0 * {closed})"
     errors = added(of_guards(semconv.BREAKER_CALLS_METRIC, f'{ERROR}!=""'))
     transitions = added(of_guards(semconv.BREAKER_TRANSITIONS_METRIC))
+    degraded = of_guards(semconv.BREAKER_STORAGE_STATUS_METRIC, f'{label(semconv.BREAKER_STORAGE_STATE)}="degraded"')
     origin, target = label(semconv.BREAKER_FROM), label(semconv.BREAKER_TO)
     return (
         builder.with_row(dashboard_builders.Row("Circuit breakers"))
@@ -74,6 +75,14 @@ def breakers(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashbo
                 "Share of each breaker's calls that never ran.",
                 "percentunit",
                 promql(share(semconv.BREAKER_CALLS_METRIC, f'{OUTCOME}="rejected"', by=POLICY), legend(POLICY)),
+            )
+        )
+        .with_panel(
+            states(
+                "Shared state",
+                "Whether breakers that processes share reach their storage; while they do not, each goes on by itself.",
+                promql(f"max by ({POLICY}) ({degraded} > bool 0)", legend(POLICY)),
+                {0: ("available", "green"), 1: ("degraded", "orange")},
             )
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ import pybreaker
 import pytest
 from opentelemetry import trace
 
+from integration.shared_breaker.redis_server import awaited
 from spanguard import semconv
 from spanguard.error_handling import (
     Bulkhead,
@@ -24,6 +26,7 @@ from spanguard.error_handling import (
     FallbackFailedError,
     GracefulDegradation,
     LastGood,
+    RedisBreakerStorage,
     Retry,
     SlowCall,
     Timeout,
@@ -50,6 +53,7 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Signals:
         with trace.get_tracer("test").start_as_current_span("application"):
             run_a_breaker()
             run_a_breaker_with_windows()
+            run_a_breaker_without_its_server(signals)
             run_a_limiter(signals)
             run_a_retry(signals)
             run_a_timeout()
@@ -81,6 +85,15 @@ def run_a_breaker_with_windows() -> None:
     slow.call(clock.advance, 2)
     failing = CircuitBreaker(None, name="failing", failure_rate=FailureRate(0.5, minimum_calls=1), clock=clock)
     call_quietly(failing, ConnectionError())
+
+
+def run_a_breaker_without_its_server(signals: Signals) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        storage = RedisBreakerStorage(f"redis://127.0.0.1:{unused.getsockname()[1]}", "shared")
+        awaited(lambda: signals.events(semconv.BREAKER_STORAGE_EVENT.name))
+    signals.points()  # the storage's status is there for as long as the storage is
+    assert storage.status == "degraded"
 
 
 def run_a_retry(signals: Signals) -> None:

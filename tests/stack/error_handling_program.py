@@ -12,7 +12,16 @@ from pathlib import Path
 from opentelemetry import trace
 
 from spanguard import telemetry
-from spanguard.error_handling import Bulkhead, DeadLetterQueue, ErrorHandler, Retry, Timeout, fallback
+from spanguard.error_handling import (
+    Bulkhead,
+    CircuitBreaker,
+    DeadLetterQueue,
+    ErrorHandler,
+    RedisBreakerStorage,
+    Retry,
+    Timeout,
+    fallback,
+)
 
 ROUND = 0.5  # seconds
 
@@ -27,6 +36,9 @@ def main(directory: Path) -> None:
     letters = DeadLetterQueue(f"sqlite:///{directory / 'letters.db'}", name="orders")
     letters.handler("order")(lambda _: None)
     errors = ErrorHandler()
+    # Nobody listens there: the breaker goes on with the state of this process, and says so.
+    storage = RedisBreakerStorage("redis://127.0.0.1:1/0", "orders")
+    shared = CircuitBreaker(name="orders", state_storage=storage)
     answer = fallback(lambda: "yesterday's", name="orders")(fail)
     while not select.select([sys.stdin], [], [], ROUND)[0]:
         with trace.get_tracer("program").start_as_current_span("order"):
@@ -34,6 +46,7 @@ def main(directory: Path) -> None:
             with contextlib.suppress(ConnectionError):
                 hopeless.call(fail)
         timeout.call(int)
+        shared.call(int)
         let_one_wait(bulkhead)
         answer()
         letters.add("order", {"number": 1}, error=ConnectionError("for good"))

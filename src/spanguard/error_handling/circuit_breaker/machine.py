@@ -9,20 +9,26 @@ from __future__ import annotations
 from threading import get_ident
 
 from spanguard.error_handling.circuit_breaker.settings import BreakerSettings
+from spanguard.error_handling.circuit_breaker.shared.link import Lease
 from spanguard.error_handling.circuit_breaker.windows import SlidingWindow, carried_over, new_window
 from spanguard.instrumentation.pybreaker import Reason, State, StateChange
 from spanguard.telemetry import error_type
 
 
 class Permit:
-    """The right to make one call. While the breaker is closed without windows, all calls share one."""
+    """The right to make one call. While the breaker is closed without windows, all calls share one.
 
-    __slots__ = ("generation", "lease_end", "state", "thread")
+    Attributes:
+        lease: what other processes know this probe by, if they share the breaker.
+    """
+
+    __slots__ = ("generation", "lease", "lease_end", "state", "thread")
 
     def __init__(self, generation: int, state: State, lease_end: float = 0.0) -> None:
         self.generation = generation
         self.state = state
         self.lease_end = lease_end
+        self.lease: Lease | None = None
         self.thread = get_ident()
 
 
@@ -85,6 +91,16 @@ class Machine:
             self.door = None
         elif self.door is None:
             self.door = Permit(self.generation, "closed")
+
+    def begin_again(self, now: float) -> None:
+        """Enter the present state anew: it was left and entered elsewhere."""
+        self._enter(self.state, now)
+
+    def would_probe(self, now: float) -> bool:
+        """Tell whether `admit` would let a call through now that is a probe."""
+        if self.state == "closed" or self.retry_after(now) > 0:
+            return False
+        return self.state == "open" or sum(probe.lease_end > now for probe in self.probes) < self.half_open_max_calls
 
     def admit(self, now: float) -> tuple[Permit | None, StateChange | None]:
         """Return the permit for a call that would begin now, None if it is refused; and the move that this made."""
