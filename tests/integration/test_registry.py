@@ -15,6 +15,7 @@ from opentelemetry import trace
 
 from integration.shared_breaker.redis_server import awaited
 from spanguard import semconv
+from spanguard.config_manager import Profile, TimeoutSettings
 from spanguard.error_handling import (
     Bulkhead,
     BulkheadFullError,
@@ -31,10 +32,11 @@ from spanguard.error_handling import (
     SlowCall,
     Timeout,
 )
+from spanguard.guard import Guard, GuardRegistry
 from spanguard.instrumentation.limits import LimitsInstrumentor
 from spanguard.instrumentation.pybreaker import PybreakerInstrumentor
 from spanguard.monitoring import AlertManager
-from spanguard.rate_limiter import TokenBucketLimiter
+from spanguard.rate_limiter import RateLimitExceededError, TokenBucketLimiter
 from spanguard.telemetry import EmittedEvent, add_sink, remove_sink
 from spanguard.testing import FakeClock, Signals, capture
 
@@ -63,6 +65,7 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Signals:
             run_the_plugin()
             run_a_dead_letter_queue(tmp_path_factory.mktemp("letters") / "letters.db", signals)
             run_an_error_handler()
+            run_a_guard()
             run_into_a_broken_sink()
         signals.points()
     return signals
@@ -225,6 +228,17 @@ def run_a_dead_letter_queue(path: Path, signals: Signals) -> None:
     queue.replay()
     signals.points()  # gauges are there for as long as the queue is
     queue.close()
+
+
+def run_a_guard() -> None:
+    limiter = TokenBucketLimiter(1, 1, name="api", clock=FakeClock())
+    guarded = Guard("api", rate_limiter=limiter)
+    guarded.call(int)
+    with pytest.raises(RateLimitExceededError):
+        guarded.call(int)
+    registry = GuardRegistry()
+    registry.reconfigure(Profile())
+    registry.reconfigure(Profile(timeouts={"api": TimeoutSettings(seconds=1)}))
 
 
 def run_an_error_handler() -> None:

@@ -24,7 +24,8 @@ T = TypeVar("T")
 CALLER_WENT_AWAY: Final = (KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError)
 """What says something about the caller, and nothing about the call."""
 
-_DEFERRED: Final = frozenset({GeneratorType, CoroutineType, AsyncGeneratorType})
+DEFERRED: Final = frozenset({GeneratorType, CoroutineType, AsyncGeneratorType})
+"""What a function may return whose work is not done; a quick way looks here itself before it calls `finished`."""
 
 
 def decorate(
@@ -38,11 +39,7 @@ def decorate(
     Raises:
         ConfigurationError: it is a generator function, whose work is done only while somebody iterates.
     """
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise ConfigurationError(
-            f"{policy!r} cannot guard {function.__qualname__}, a generator: its work is done only while somebody "
-            "iterates. Guard the functions that it calls, or a block of it."
-        )
+    refuse_generator(policy, function)
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
@@ -58,13 +55,26 @@ def decorate(
     return guarded_call
 
 
+def refuse_generator(policy: str, function: Callable[..., Any]) -> None:
+    """Refuse to decorate a generator function.
+
+    Raises:
+        ConfigurationError: it is one, and its work is done only while somebody iterates.
+    """
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(
+            f"{policy!r} cannot guard {function.__qualname__}, a generator: its work is done only while somebody "
+            "iterates. Guard the functions that it calls, or a block of it."
+        )
+
+
 def finished(policy: str, result: T) -> T:
     """Return a call's result, if its work is done.
 
     Raises:
         TypeError: it is a coroutine or a generator, whose work would be done outside the guard.
     """
-    if type(result) in _DEFERRED:
+    if type(result) in DEFERRED:
         if isinstance(result, CoroutineType):
             result.close()
         raise TypeError(

@@ -135,7 +135,9 @@ class Timeout:
         start = clock.monotonic()
         marker = current.set(Ends(start + seconds, clock))
         try:
-            result = forms.finished(self._name, func(*args, **kwargs))
+            result = func(*args, **kwargs)
+            if type(result) in forms.DEFERRED:
+                forms.finished(self._name, result)
         except BaseException as error:
             Calling.continued(self, seconds, start, marker).__exit__(type(error), error, None)
             raise

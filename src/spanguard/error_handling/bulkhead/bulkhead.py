@@ -112,11 +112,15 @@ class Bulkhead:
                     return forms.finished(self._name, func(*args, **kwargs))
                 finally:
                     permits.give_back()
-        permits = self._enter()
+        permits = self._permits
+        # The public getter of the loop raises, at a microsecond each.
+        if (self._queue and asyncio._get_running_loop() is not None) or not permits.take():  # noqa: SLF001
+            permits = self._enter()
         try:
-            return forms.finished(self._name, func(*args, **kwargs))
+            result = func(*args, **kwargs)
         finally:
             permits.give_back()
+        return forms.finished(self._name, result) if type(result) in forms.DEFERRED else result
 
     async def call_async(self, func: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
         """Await `func(*args, **kwargs)` as soon as there is a permit.

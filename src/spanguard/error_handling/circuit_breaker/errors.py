@@ -38,6 +38,11 @@ class CircuitBreakerError(SpanguardError, pybreaker.CircuitBreakerError):
         self._was_called = was_called
         super().__init__(self._message())
 
+    @property
+    def was_called(self) -> bool:
+        """Whether the call was made, and its failure opened the breaker; else it was refused."""
+        return self._was_called
+
     def _message(self) -> str:
         if self._was_called:
             what = "was opened by this call's failure"

@@ -91,6 +91,16 @@ class Retry:
         guard = _guard_async if inspect.iscoroutinefunction(function) else _guard
         return functools.wraps(function)(guard(self._policy, function))
 
+    def changed(self, **changes: Any) -> Retry:
+        """Return a retry of the same name, budget and clock with some settings of `RetryConfig` changed.
+
+        Raises:
+            ConfigurationError: a setting is unknown or wrong.
+        """
+        policy = self._policy
+        settings = {"budget": self.budget, **changes}
+        return Retry(self.config, name=self.name, clock=policy.clock, uniform=policy.uniform, **settings)
+
     def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that calls another one again where it fails: `__call__` without looking into it, or naming it."""
         return _guard(self._policy, function)
