@@ -17,18 +17,15 @@ from spanguard.error_handling import CircuitBreaker, RedisBreakerStorage
 @pytest.fixture(scope="module")
 def lasting_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A server for tests that leave it as it is."""
-    running = RedisServer(tmp_path_factory.mktemp("redis"))
-    yield running
-    running.kill()
+    with RedisServer(tmp_path_factory.mktemp("redis")) as running:
+        yield running
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
     """A server that the test may kill."""
-    running = RedisServer(tmp_path)
-    yield running
-    running.resume()
-    running.kill()
+    with RedisServer(tmp_path) as running:
+        yield running
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import redis
 
@@ -20,22 +19,27 @@ T = TypeVar("T")
 class RedisServer:
     """One server on a free port of loopback, which a test may kill, pause and start again. It keeps nothing on disk."""
 
-    def __init__(self, folder: Path, *options: str, program: str = PROGRAM, port: int | None = None) -> None:
+    def __init__(self, folder: Path, *options: str, port: int | None = None, password: str | None = None) -> None:
+        self._password = password
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder
         folder.mkdir(exist_ok=True)
         self._options = options
-        self._program = shutil.which(program) or program
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.resume()
+        self.kill()
 
     def start(self) -> None:
         """Start, and wait until it answers."""
         settings = f"--port {self.port} --bind 127.0.0.1 --appendonly no --dir {self._folder}".split()
-        self._process = subprocess.Popen(
-            [self._program, *self._options, *settings, "--save", ""], stdout=subprocess.DEVNULL
-        )
+        self._process = subprocess.Popen([PROGRAM, *self._options, *settings, "--save", ""], stdout=subprocess.DEVNULL)
         awaited(self._answers)
 
     def _answers(self) -> bool:
@@ -47,7 +51,7 @@ class RedisServer:
 
     def client(self) -> redis.Redis:
         """A client of the test's own."""
-        return redis.Redis(port=self.port, decode_responses=True)
+        return redis.Redis(port=self.port, password=self._password, decode_responses=True)
 
     def command(self, *words: str) -> Any:
         """Run one command."""

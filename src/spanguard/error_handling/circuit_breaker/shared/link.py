@@ -10,7 +10,7 @@ import asyncio
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from random import uniform
@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
-from spanguard.error_handling.circuit_breaker.shared.server import Server
+from spanguard.error_handling.circuit_breaker.shared.server import Line, Server
 from spanguard.telemetry import error_type
 
 POLL: Final = (0.3, 0.5)
@@ -105,11 +105,11 @@ class Link:
         is_degraded: whether everybody goes on alone.
     """
 
-    def __init__(self, connect: Callable[[], Server], timeout: float) -> None:
+    def __init__(self, line: Line, timeout: float) -> None:
         self.timeout = timeout
         self.is_degraded = False
         self._kind: str | None = None
-        self._connect = connect
+        self._line = line
         self._sharing: weakref.WeakSet[Sharing] = weakref.WeakSet()
         self._begin()
         _links.add(self)
@@ -118,19 +118,19 @@ class Link:
         # Re-entrant: a garbage collection inside the lock may close a coroutine that waits for a permit.
         self._lock = threading.RLock()
         self._asks: set[Ask] = set()
-        self._server: Server | None = None
         self._due = 0.0
         self._inbox: _Inbox = queue.SimpleQueue()
         # Wakes the thread when the link is garbage, so that it ends.
         weakref.finalize(self, self._inbox.put, None).atexit = False
         threading.Thread(
-            target=_serve, args=(weakref.ref(self), self._inbox), name="spanguard-breaker-link", daemon=True
+            target=_serve, args=(weakref.ref(self), self._inbox, self._line), name="spanguard-breaker-link", daemon=True
         ).start()
 
     def start_again_in_child(self) -> None:
         """Begin anew, with a thread and a connection of this process."""
         for sharing in list(self._sharing):
             sharing.start_again_in_child()
+        self._line = self._line.renewed()
         self._begin()
 
     # --- the callers' side -----------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ class Link:
         is_due = monotonic() >= due
         if is_due or not was_degraded:
             try:
-                server = self._connected()
+                server = self._line.server()
                 for one in sharing:
                     one.tell(server)
                 if is_due:
@@ -229,14 +229,8 @@ class Link:
             if epoch != one.epoch:
                 one.look(server)
 
-    def _connected(self) -> Server:
-        if self._server is None:
-            self._server = self._connect()
-        return self._server
-
     def _fail(self, error: Exception) -> None:
-        # A new client finds a new master, new cluster nodes and new addresses.
-        self._server = None
+        self._line.hang_up()
         self.degrade(error_type(error))
 
     def _found_well(self, *, was_degraded: bool) -> None:
@@ -260,7 +254,7 @@ class Link:
                     by_sharing.setdefault(ask.sharing, []).append(ask)
         try:
             for sharing, group in by_sharing.items():
-                server = self._connected()
+                server = self._line.server()
                 sharing.tell(server)
                 for ask, lease in zip(group, sharing.admit(server, [ask.token for ask in group]), strict=True):
                     self._resolve(ask, lease)
@@ -277,12 +271,13 @@ class Link:
             ask.sharing.give_back(lease)
 
 
-def _serve(reference: weakref.ref[Link], inbox: _Inbox) -> None:
+def _serve(reference: weakref.ref[Link], inbox: _Inbox, line: Line) -> None:
     """Run until the link is garbage: between two turns nothing here holds on to it."""
     jobs: list[Ask | None] = []
     while True:
         link = reference()
         if link is None:
+            line.hang_up()
             return
         link.answer(job for job in jobs if job is not None)
         jobs.clear()
@@ -303,16 +298,13 @@ _by_address_lock = threading.Lock()
 
 def link_to(url: str, timeout: float, options: Mapping[str, Any]) -> Link:
     """Return the link of this process to a server; breakers that have options of their own have one of their own."""
-
-    def connect() -> Server:
-        return Server(url, timeout, options)
-
+    line = Line(url, timeout, options)
     if options:
-        return Link(connect, timeout)
+        return Link(line, timeout)
     with _by_address_lock:
         link = _by_address.get((url, timeout))
         if link is None:
-            link = _by_address[url, timeout] = Link(connect, timeout)
+            link = _by_address[url, timeout] = Link(line, timeout)
         return link
 
 

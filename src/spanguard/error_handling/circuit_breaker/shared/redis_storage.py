@@ -14,6 +14,7 @@ import pybreaker
 from opentelemetry._logs import SeverityNumber
 
 from spanguard import semconv
+from spanguard.error_handling.circuit_breaker.settings import seconds
 from spanguard.error_handling.circuit_breaker.shared.link import Lease, Link, link_to
 from spanguard.error_handling.circuit_breaker.shared.member import Member, PlainMember
 from spanguard.error_handling.circuit_breaker.shared.script import View, keys_of, microseconds, milliseconds
@@ -100,8 +101,9 @@ class RedisBreakerStorage(pybreaker.CircuitBreakerStorage):
             raise ConfigurationError("storage of a circuit breaker: name is empty; give it the breaker's name.")
         if not key_prefix or set("{}") & set(key_prefix):
             raise ConfigurationError(f"{where}: key_prefix is {key_prefix!r}; it must be a text without braces.")
-        if not 0 < timeout < float("inf"):
-            raise ConfigurationError(f"{where}: timeout is {timeout!r}; it must be seconds, above 0 and finite.")
+        problems = [f"{where}: {problem}" for problem in seconds("timeout", timeout)]
+        if problems:
+            raise ConfigurationError(problems)
         options = dict(client_options or {})
         check(url, timeout, options, where=where)
         super().__init__(name)
@@ -242,10 +244,10 @@ class RedisBreakerStorage(pybreaker.CircuitBreakerStorage):
         self._plain.start_again_in_child()
 
     def _run(self, server: Server, request: str, *arguments: str | int, member: ProbingMember | None = None) -> View:
-        seconds = LEAST_TIME_TO_LIVE
+        time_to_live = LEAST_TIME_TO_LIVE
         if member is not None:
-            seconds = max(seconds, 2 * (member.reset_timeout + member.probe_lease))
-        return server.run(self.keys, request, milliseconds(seconds), *arguments)
+            time_to_live = max(time_to_live, 2 * (member.reset_timeout + member.probe_lease))
+        return server.run(self.keys, request, milliseconds(time_to_live), *arguments)
 
     def _attached(self) -> ProbingMember | None:
         return None if self._member is None else self._member()

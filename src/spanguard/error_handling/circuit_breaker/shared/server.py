@@ -12,6 +12,7 @@ from limits.storage import RedisStorage, storage_from_string
 
 from spanguard.error_handling.circuit_breaker.shared.script import DIGEST, SCRIPT, UNKNOWN, View, text_of, view_of
 from spanguard.errors import ConfigurationError
+from spanguard.telemetry.internal import safely
 
 SCHEMES: Final = tuple(
     f"{library}{kind}" for library in ("redis", "valkey") for kind in ("", "s", "+unix", "+cluster", "+sentinel")
@@ -42,6 +43,10 @@ class Server:
         self._client: Any = cast("RedisStorage", storage_from_string(url, **chosen)).get_connection()
         self._no_script = importlib.import_module(f"{library}.exceptions").NoScriptError
 
+    def check_options(self) -> None:
+        """Raise what a connection would raise for its options, without making one."""
+        self._client.connection_pool.make_connection()
+
     def run(self, keys: Sequence[str], *arguments: str | int) -> View:
         """Run the script, whether or not the server has kept it."""
         try:
@@ -56,6 +61,35 @@ class Server:
         for key in keys:
             pipeline.hget(key, "epoch")
         return [UNKNOWN if epoch is None else text_of(epoch) for epoch in pipeline.execute()]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+class Line:
+    """The connection of one thread to a server: made when it is wanted, and made anew after a failure."""
+
+    def __init__(self, url: str, timeout: float, options: Mapping[str, Any]) -> None:
+        self._settings = url, timeout, options
+        self._server: Server | None = None
+
+    def server(self) -> Server:
+        """Return the server; this may take as long as it takes to connect."""
+        if self._server is None:
+            self._server = Server(*self._settings)
+        return self._server
+
+    def hang_up(self) -> None:
+        """Drop what is left of the connection: a new client finds a new master, new cluster nodes and new addresses."""
+        server, self._server = self._server, None
+        if server is not None:
+            with safely("circuit_breaker.storage"):
+                server.close()
+
+    def renewed(self) -> Line:
+        """Return a line to the same server for a forked child: the parent's connection is none of its own."""
+        return Line(*self._settings)
 
 
 def library_of(url: str) -> str:
@@ -88,7 +122,7 @@ def check(url: str, timeout: float, options: Mapping[str, Any], *, where: str) -
 
 def _can_be_built(url: str, timeout: float, options: Mapping[str, Any]) -> bool:
     try:
-        Server(url, timeout, options)
+        Server(url, timeout, options).check_options()
     except Exception:  # noqa: BLE001 - whatever it is, its text may quote the URL
         return False
     return True
@@ -98,6 +132,8 @@ def _problems(url: str) -> Iterator[str]:
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
         yield f"its URL has an unknown scheme; it must begin with one of {', '.join(f'{scheme}://' for scheme in SCHEMES)}."
+    elif parts.scheme in ("redis", "rediss", "valkey", "valkeys") and not re.fullmatch(r"(/\d*)?", parts.path):
+        yield "its URL ends in a database that is no number; write it as in redis://host:port/0."
     elif parts.scheme.endswith(("+cluster", "+sentinel")):
         for number, address in enumerate(parts.netloc.rpartition("@")[2].split(","), 1):
             if re.fullmatch(r"\s*([^\s:]+|\[[0-9a-fA-F:.]+\]):\d{1,5}\s*", address) is None:
