@@ -18,6 +18,7 @@ from spanguard.error_handling import (
     FailureRate,
     GracefulDegradation,
     LastGood,
+    RedisBreakerStorage,
     Retry,
     RetryBudget,
     RetryConfig,
@@ -28,6 +29,7 @@ from spanguard.error_handling import (
     retry_budget,
 )
 from spanguard.errors import ConfigurationError
+from spanguard.guard import Guard
 from spanguard.rate_limiter import TokenBucketLimiter
 
 NOT_A_NUMBER = [float("nan"), -1, "3", [3]]
@@ -43,6 +45,10 @@ def breaker_with(setting: str, kind: Callable[..., Any], **changes: Any) -> Circ
 
 def degradation(max_age: float = 300.0, max_entries: int = 128) -> GracefulDegradation:
     return GracefulDegradation(LastGood(max_age, max_entries), name="wrong")
+
+
+def guard_of(deadline: float | None = None, max_wait: float = 0.0) -> Guard:
+    return Guard("wrong", deadline=deadline, max_wait=max_wait)
 
 
 BUILDERS: dict[str, Callable[..., Any]] = {
@@ -62,6 +68,8 @@ BUILDERS: dict[str, Callable[..., Any]] = {
     "error handler": ErrorHandler,
     "limiter": partial(TokenBucketLimiter, rate=1, burst=1, name="wrong"),
     "deadline": deadline,
+    "guard": guard_of,
+    "shared breaker": partial(RedisBreakerStorage, "redis://127.0.0.1:1", "wrong"),
 }
 
 BY_CHANGES = {

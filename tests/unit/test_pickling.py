@@ -22,7 +22,17 @@ from pydantic import BaseModel
 
 import spanguard
 from spanguard import errors, semconv
-from spanguard.config_manager import AlertSettings, LimiterSettings, load_profile
+from spanguard.config_manager import (
+    AlertSettings,
+    BudgetSettings,
+    BulkheadSettings,
+    DeadLetterSettings,
+    GuardSettings,
+    LimiterSettings,
+    RetrySettings,
+    TimeoutSettings,
+    load_profile,
+)
 from spanguard.config_manager import BreakerSettings as BreakerProfile
 from spanguard.error_handling import (
     Answer,
@@ -53,11 +63,13 @@ from spanguard.error_handling import (
     LetterState,
     ReplayReport,
     RetryConfig,
+    RetryStats,
     SlowCall,
     TimeoutStats,
     TimeWindow,
     retry_budget,
 )
+from spanguard.guard import Draft, GuardStats
 from spanguard.instrumentation.pybreaker import StateChange
 from spanguard.monitoring import Alert
 from spanguard.rate_limiter import LimiterStats, RateLimitExceededError, RateLimitStatus
@@ -65,7 +77,10 @@ from spanguard.stack import GoMissingError, ServerStatus, StackEndpoints, StackS
 from spanguard.telemetry import EmittedEvent
 from spanguard.testing import CapturedEvent, CapturedPoint, CapturedSpan
 
-NOT_DATA = {Alert: "it holds the live context in which it is sent again"}
+NOT_DATA = {
+    Alert: "it holds the live context in which it is sent again",
+    Draft: "it holds the policies that are about to work",
+}
 
 STATUS = RateLimitStatus(allowed=False, remaining=0, retry_after=1.5, reset_after=9.0, limit=10)
 DEGRADED = Degraded("prices", "stale", ConnectionError("no route"), age=12.5)
@@ -127,6 +142,8 @@ SAMPLES: list[Any] = [
     TimeoutStats("search", 2.0, 1, 2, 3, 4),
     DegradationStats("prices", 1, 2, 3, 4, 5),
     LimiterStats(1, 2, 3, 4, 5, 6),
+    RetryStats("api", 1, 2, 3, 4, 5, 0.5),
+    GuardStats("api", timeout=TimeoutStats("api", 2.0, 1, 2, 3, 4), retry=RetryStats("api", 1, 2, 3, 4, 5, None)),
     ErrorStats(1, 2, 10.0, 20.0),
     FallbackValue([1], on=OSError),
     FallbackFunction(len, on=(OSError, KeyError)),
@@ -158,6 +175,12 @@ SAMPLES: list[Any] = [
     AlertSettings(resend_interval=9.0),
     BreakerProfile(fail_max=7, alert="none"),
     LimiterSettings(rate=2.0, burst=3),
+    BudgetSettings(name="shared", ratio=0.1),
+    BulkheadSettings(limit=3, queue=7, max_wait=1.5),
+    DeadLetterSettings(max_replays=7),
+    GuardSettings(retry="none", deadline=2.0),
+    RetrySettings(max_attempts=7, jitter="equal", budget=BudgetSettings(enabled=False)),
+    TimeoutSettings(seconds=2.0),
     load_profile(),
     StackSettings(data_dir=Path("data"), ports={"jaeger": 17}, free_ports=True),
     ENDPOINTS,
