@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -12,7 +13,9 @@ from typing import Any, Self, TypeVar
 
 import redis
 
-PROGRAM = "redis-server"
+PROGRAM = os.environ.get("REDIS_SERVER", "redis-server")
+"""What is started; a valkey-server will do as well."""
+
 T = TypeVar("T")
 
 
