@@ -317,3 +317,16 @@ async def test_a_cancelled_call_has_not_failed(policy: Timeout, clock: FakeClock
     with pytest.raises(asyncio.CancelledError):
         await call
     assert signals.spans("guard api")[0].status == "unset"
+
+
+def test_other_seconds_are_for_the_calls_that_begin_after_them(clock: FakeClock) -> None:
+    timeout = Timeout(1, name="x", clock=clock)
+
+    def change() -> float | None:
+        timeout.seconds = 5
+        return remaining()
+
+    assert (timeout.call(change), timeout.call(remaining)) == (1, 5)
+    with pytest.raises(ConfigurationError):
+        timeout.seconds = 0
+    assert timeout.seconds == 5

@@ -95,8 +95,10 @@ class GuardRegistry:
         with self._lock:
             former, self._profile = self._profile, draft.profile
             former_book, self._book = self._book, draft.book
-            self._room.rearrange(former_book, draft.book, draft.queues)
+            dropped = self._room.rearrange(former_book, draft.book, draft.queues)
             self._forget_pipelines()
+        for queue in dropped:
+            queue.close()
         if former is not None and (changed := changed_sections(former, draft.profile)):
             emit(
                 semconv.CONFIG_RELOAD_EVENT,
@@ -170,7 +172,8 @@ class GuardRegistry:
             self._forget_pipelines()
             if forget_guards:
                 self._guards.clear()
-        former.close()
+        for queue in former.dead_letters.values():
+            queue.close()
 
     @contextmanager
     def off(self) -> Iterator[None]:

@@ -46,27 +46,26 @@ class Room:
         }
         return shelves[kind][name]
 
-    def rearrange(self, former: Book, book: Book, queues: Mapping[str, DeadLetterQueue]) -> None:
+    def rearrange(self, former: Book, book: Book, queues: Mapping[str, DeadLetterQueue]) -> list[DeadLetterQueue]:
         """Turn the policies of one book into those of another, whose settings were checked; state and counts stay.
 
         Args:
             former: what there is.
             book: what there shall be.
             queues: the dead-letter queues that come new.
+
+        Returns:
+            The queues that are of no use any more, to be closed.
         """
         self._breakers(former, book)
         self._limiters(former, book)
         self._bulkheads(book)
         self._timeouts(book)
         self._retries(book)
-        for name in [name for name in self.dead_letters if name not in book.dead_letters]:
-            self.dead_letters.pop(name).close()
-        self.dead_letters.update(queues)
-
-    def close(self) -> None:
-        """Give back what the queues hold."""
-        for queue in self.dead_letters.values():
-            queue.close()
+        kept = _kept(self.dead_letters, book.dead_letters)
+        dropped = [queue for name, queue in self.dead_letters.items() if name not in kept]
+        self.dead_letters = {**kept, **queues}
+        return dropped
 
     def _breakers(self, former: Book, book: Book) -> None:
         for name in former.circuit_breakers.keys() - book.circuit_breakers.keys():
