@@ -57,6 +57,7 @@ async def test_who_waits_keeps_the_place_and_is_served_at_the_new_rate(
         await until_waiting(limiter, number + 1)
     limiter.reconfigure(16, 3)
     for served in (1, 2, 3):
+        await until_waiting(limiter, 4 - served)
         clock.advance(1 / 16)
         await until_done(tasks, served)
         assert order == list(range(served))
@@ -69,6 +70,7 @@ async def test_who_waits_for_more_than_there_will_ever_be_gets_as_much_as_there_
     waiting = asyncio.create_task(limiter.acquire_async(3, wait=True))
     await until_waiting(limiter, 1)
     limiter.reconfigure(2, 1)
+    await until_waiting(limiter, 1)
     clock.advance(1.5)
     assert (await waiting).allowed
     assert not limiter.acquire()
