@@ -64,6 +64,7 @@ class Guards:
 
     def __init__(self, endpoint: str) -> None:
         self.open_breakers: dict[str, int] = {}
+        self.degraded_storages: dict[str, int] = {}
         self.requests: dict[tuple[str, str], int] = {}
         self.retries: dict[tuple[str, str], int] = {}
         self.admissions: dict[tuple[str, str], int] = {}
@@ -74,6 +75,8 @@ class Guards:
         meter = self._provider.get_meter(semconv.SCHEMA_SCOPE)
         status = semconv.BREAKER_STATUS_METRIC
         meter.create_observable_up_down_counter(status.name, [self._status], status.unit)
+        storages = semconv.BREAKER_STORAGE_STATUS_METRIC
+        meter.create_observable_up_down_counter(storages.name, [self._storages], storages.unit)
         for metric, attribute, numbers in (
             (semconv.LIMITER_REQUESTS_METRIC, semconv.LIMITER_RESULT, self.requests),
             (semconv.RETRY_CALLS_METRIC, semconv.RETRY_REASON, self.retries),
@@ -88,6 +91,12 @@ class Guards:
         return [
             Observation(number, {semconv.POLICY_NAME.key: policy, semconv.BREAKER_STATE.key: "open"})
             for policy, number in self.open_breakers.items()
+        ]
+
+    def _storages(self, _: CallbackOptions) -> list[Observation]:
+        return [
+            Observation(number, {semconv.POLICY_NAME.key: policy, semconv.BREAKER_STORAGE_STATE.key: "degraded"})
+            for policy, number in self.degraded_storages.items()
         ]
 
 
@@ -133,6 +142,7 @@ def test_every_alert_has_a_runbook_of_its_name(servers: Servers) -> None:
     assert {rule["name"] for rule in alerts} == {
         "BulkheadSaturated",
         "CircuitBreakerOpen",
+        "CircuitBreakerStorageDegraded",
         "DeadLetterQueueGrowing",
         "DeadLettersOld",
         "RateLimiterBlocking",
@@ -196,6 +206,17 @@ def test_an_open_breaker_fires_with_links_and_clears_when_it_closes(servers: Ser
     guards.open_breakers["bank"] = 0
 
     assert awaited(lambda: not servers.alerts("CircuitBreakerOpen"))
+
+
+def test_a_breaker_that_is_not_shared_fires_and_clears_when_it_is(servers: Servers, guards: Guards) -> None:
+    guards.degraded_storages["bank"] = 1
+
+    (alert,) = awaited(lambda: of_policy(servers, "CircuitBreakerStorageDegraded", "bank", "active"))
+    assert alert["annotations"]["summary"] == f"The circuit breaker bank of {SERVICE} is not shared."
+
+    guards.degraded_storages["bank"] = 0
+
+    assert awaited(lambda: not of_policy(servers, "CircuitBreakerStorageDegraded", "bank", "active"))
 
 
 def test_first_rejections_fire_a_blocking_limiter_which_clears_when_they_are_over(
