@@ -25,6 +25,11 @@ class HoldsConnections(Protocol):
         ...
 
 
+class _Mine(threading.local):
+    depth = 0
+    """How often this thread is inside."""
+
+
 class ForkGate:
     """Lets threads use SQLite side by side, and a fork only while none of them does: `with gate: ...`."""
 
@@ -37,25 +42,27 @@ class ForkGate:
         self._holders.add(holder)
 
     def __enter__(self) -> None:
-        depth = getattr(self._mine, "depth", 0)
-        with self._changed:
+        mine = self._mine
+        with self._lock:
             # Who is inside already must not wait for a fork that waits for him.
-            self._changed.wait_for(lambda: depth or not self._forks)
+            while self._forks and not mine.depth:
+                self._changed.wait()
             self._inside += 1
-        self._mine.depth = depth + 1
+        mine.depth += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._mine.depth -= 1
-        with self._changed:
+        with self._lock:
             self._inside -= 1
-            self._changed.notify_all()
+            if self._forks:
+                self._changed.notify_all()
 
     def before_fork(self) -> None:
         """Keep threads out, wait for those that are inside, and close what is open."""
-        own = getattr(self._mine, "depth", 0)
-        with self._changed:
+        own = self._mine.depth
+        with self._lock:
             self._forks += 1
             # Each of them ends: at the latest when SQLite has waited long enough for another writer.
             self._changed.wait_for(lambda: self._inside == own, BUSY_TIMEOUT_MS / 1000)
@@ -64,14 +71,16 @@ class ForkGate:
 
     def after_fork_in_parent(self) -> None:
         """Let threads in again."""
-        with self._changed:
+        with self._lock:
             self._forks -= 1
             self._changed.notify_all()
 
     def start_again_in_child(self) -> None:
         """Forget the threads of the parent."""
-        self._changed = threading.Condition()
-        self._mine = threading.local()
+        # Re-entrant: a garbage collection inside the lock may close a call that stores a letter.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._mine = _Mine()
         self._inside = 0
         self._forks = 0
 

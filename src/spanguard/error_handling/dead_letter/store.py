@@ -260,9 +260,9 @@ class Store:
             self._ensure_schema()
             connection = writers.pop() if writers else self._engine.raw_connection()
             try:
-                cursor = connection.cursor()
-                cursor.execute(_SQLITE_INSERT, tuple(map(row.__getitem__, _ADDED)))
-                connection.commit()
+                driver: Any = connection.dbapi_connection
+                letter_id: int = driver.execute(_SQLITE_INSERT, tuple(map(row.__getitem__, _ADDED))).lastrowid
+                driver.commit()
             except BaseException:
                 connection.invalidate()
                 raise
@@ -272,7 +272,7 @@ class Store:
             writers.append(connection)
         else:
             connection.close()
-        return int(cursor.lastrowid)
+        return letter_id
 
     def _settle(self, letter_id: int, token: str, **values: Any) -> bool:
         wanted = (self._mine, _c.id == letter_id, _c.lease_token == token)
