@@ -7,13 +7,16 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from spanguard import semconv
 from spanguard.error_handling import DeadLetterDatabaseError, DeadLetterQueue
 from spanguard.errors import ConfigurationError, ResourceUnavailableError
+from spanguard.testing import Signals
 from unit.dead_letter.queues import MakeQueue
 
 
@@ -43,6 +46,17 @@ def test_a_database_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     queue = DeadLetterQueue(f"sqlite:///{tmp_path}/missing/letters.db")
     with pytest.raises(ResourceUnavailableError, match="needs a folder that can be written"):
         queue.add("send", {})
+
+
+def test_the_gauges_of_a_queue_without_letters_make_no_file(
+    queue: DeadLetterQueue, path: Path, signals: Signals
+) -> None:
+    wanted = {semconv.DEAD_LETTER_QUEUE.key: queue.name}
+    deadline = time.monotonic() + 10
+    while not [p for p in signals.points(semconv.DEAD_LETTER_SIZE_METRIC.name) if p.attributes == wanted]:
+        assert time.monotonic() < deadline
+    assert signals.value(semconv.DEAD_LETTER_SIZE_METRIC.name, wanted) == 0
+    assert not path.exists()
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(queue: DeadLetterQueue, path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -219,6 +220,14 @@ class Store:
                 select(func.count(), func.min(_c.stored_at)).where(self._mine, _waiting)
             ).one()
             return count, oldest
+
+    def seen_waiting(self) -> tuple[int, float | None]:
+        """Return what `waiting` does, for those who only look: that makes no file of SQLite where there is none."""
+        file = self._url.database or ""
+        # In SQLite's own form, file:..., only it can read an address.
+        if not (self._has_schema or self._writers is None or file.startswith("file:") or Path(file).exists()):
+            return 0, None
+        return self.waiting()
 
     def due_without(self, operations: Sequence[str], *, operation: str | None, now: float) -> int:
         """Return how many letters are due whose operation is not among these."""
