@@ -11,6 +11,7 @@ import pytest
 from spanguard import SpanguardError, semconv
 from spanguard.config_manager import Environment
 from spanguard.error_handling import CircuitBreakerError, circuit_breakers, with_circuit_breaker
+from spanguard.guard import guards
 from spanguard.monitoring import alert_manager
 from spanguard.production_integration import (
     ProductionSystem,
@@ -27,6 +28,7 @@ ALERT = semconv.ALERT_EVENT.name
 @pytest.fixture(autouse=True)
 def _fresh(signals: Signals) -> Iterator[None]:
     """Capture sets the providers, so `setup` joins them and exports nothing; afterwards nothing is left."""
+    guards.reset(forget_guards=True)  # those of modules that other tests import
     yield
     shutdown_production()
 

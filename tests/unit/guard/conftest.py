@@ -18,6 +18,7 @@ Load = Callable[[str], Profile]
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
     """Nothing is declared before the test, and nothing is left after it."""
+    guards.reset(forget_guards=True)
     yield
     guards.reset(forget_guards=True)
     circuit_breakers.reset()
