@@ -12,7 +12,9 @@ from contextlib import AsyncExitStack
 import pytest
 
 from integration.shared_breaker.redis_server import RedisServer, awaited
+from spanguard import semconv
 from spanguard.error_handling import CircuitBreaker, CircuitBreakerError, RedisBreakerStorage
+from spanguard.testing import Signals
 
 Build = Callable[..., CircuitBreaker]
 
@@ -90,7 +92,9 @@ async def test_the_event_loop_goes_on_while_a_call_waits_for_the_server(server: 
     assert ticks > 10
 
 
-async def test_a_call_cancelled_while_it_waits_takes_no_permit(server: RedisServer, build: Build, name: str) -> None:
+async def test_a_call_cancelled_while_it_waits_takes_no_permit(
+    server: RedisServer, build: Build, name: str, signals: Signals
+) -> None:
     storage = RedisBreakerStorage(server.url, name, timeout=30)
     breaker = CircuitBreaker(name=name, state_storage=storage)
     other = build(server)
@@ -102,6 +106,8 @@ async def test_a_call_cancelled_while_it_waits_takes_no_permit(server: RedisServ
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    (span,) = signals.spans(f"guard {name}")
+    assert span.attributes[semconv.BREAKER_OUTCOME.key] == "ignored"
     server.resume()
     assert awaited(lambda: passes(other))
 

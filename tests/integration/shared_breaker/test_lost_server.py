@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -113,6 +114,35 @@ def test_a_server_that_hangs_and_goes_on_is_found_again(
     awaited(lambda: other.current_state == "open")
 
 
+def test_a_permit_that_a_hung_server_grants_too_late_jams_nobody(
+    server: RedisServer, build: Build, storage: RedisBreakerStorage, name: str
+) -> None:
+    asking = CircuitBreaker(name=name, success_threshold=2, state_storage=storage)
+    asking.half_open()
+    awaited(lambda: server.commands("hset"))
+    storage.link._due = time.monotonic() + 60  # it is the call that finds the server hanging
+    server.pause()
+    assert outcome_of(asking, int) == "succeeded"
+    assert storage.status == "degraded"
+    server.resume()
+    other = build(server, success_threshold=2, timeout=5.0)
+    awaited(lambda: outcome_of(other, int) == "succeeded" and other.current_state == "half-open")
+
+
+def test_a_probe_that_ends_without_the_server_gives_its_permit_back_when_it_is_back(
+    server: RedisServer, build: Build, storage: RedisBreakerStorage, name: str
+) -> None:
+    probing = CircuitBreaker(name=name, success_threshold=2, state_storage=storage)
+    probing.half_open()
+    awaited(lambda: server.commands("hset"))
+    with probing.calling():
+        server.pause()
+        awaited(lambda: storage.status == "degraded")
+    server.resume()
+    other = build(server, success_threshold=2, timeout=5.0)
+    awaited(lambda: outcome_of(other, int) == "succeeded" and other.current_state != "open")
+
+
 def test_what_happened_without_the_server_is_told_when_it_is_back(
     server: RedisServer, breaker: CircuitBreaker, storage: RedisBreakerStorage, build: Build
 ) -> None:
@@ -183,14 +213,18 @@ def test_a_server_that_loses_its_scripts_under_load_is_no_loss(server: RedisServ
     assert server.commands("eval") > 4
 
 
-def test_a_killed_server_under_load_raises_nothing_of_its_own(server: RedisServer, workers: Workers) -> None:
+def test_a_server_killed_and_paused_under_load_raises_nothing_of_its_own(
+    server: RedisServer, workers: Workers, name: str
+) -> None:
     crowd = workers(3, server.url, reset_timeout=0.01)
+    witness = RedisBreakerStorage(server.url, f"{name} witness")
     for worker in crowd:
-        worker.begin("storm", 50)
-    server.kill()
-    server.start()
-    server.pause()
-    server.resume()
+        worker.begin("storm", 40)
+    for take_away, bring_back in ((server.kill, server.start), (server.pause, server.resume)):
+        take_away()
+        awaited(lambda: witness.status == "degraded")
+        bring_back()
+        awaited(lambda: witness.status == "available")
     outcomes = [worker.result() for worker in crowd]
     assert all(isinstance(outcome, dict) for outcome in outcomes), outcomes
     awaited(lambda: all(worker.do("status") == "available" for worker in crowd))

@@ -79,7 +79,7 @@ class Passage:
             self._refused(error)
             raise
         except BaseException as error:
-            self._end("ignored", "ignored", error, self._core.machine.state)
+            self._end("failure", "ignored", error, self._core.machine.state)
             raise
         self._begin(operation, args, kwargs)
 

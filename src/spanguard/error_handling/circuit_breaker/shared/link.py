@@ -252,14 +252,20 @@ class Link:
             for ask in asks:
                 if ask in self._asks:
                     by_sharing.setdefault(ask.sharing, []).append(ask)
-        try:
-            for sharing, group in by_sharing.items():
+        for sharing, group in by_sharing.items():
+            tokens = [ask.token for ask in group]
+            try:
                 server = self._line.server()
                 sharing.tell(server)
-                for ask, lease in zip(group, sharing.admit(server, [ask.token for ask in group]), strict=True):
-                    self._resolve(ask, lease)
-        except Exception as error:  # noqa: BLE001 - as in `turn`
-            self._fail(error)
+                leases = sharing.admit(server, tokens)
+            except Exception as error:  # noqa: BLE001 - as in `turn`
+                # A server that hung may read the question yet, and grant what nobody waits for.
+                for token in tokens:
+                    sharing.give_back(Lease(token, "", is_granted=True))
+                self._fail(error)
+                return
+            for ask, lease in zip(group, leases, strict=True):
+                self._resolve(ask, lease)
 
     def _resolve(self, ask: Ask, lease: Lease) -> None:
         with self._lock:

@@ -183,11 +183,12 @@ class RedisBreakerStorage(pybreaker.CircuitBreakerStorage):
         """Tell which probes ended, and the state if the breaker has moved."""
         member = self._attached()
         while member is not None and self._ended:
-            lease, succeeded = self._ended.popleft()
+            lease, succeeded = self._ended[0]
             serial = member.serial()
             view = self._run(
                 server, "settle", member.success_threshold, lease.token, lease.epoch, int(succeeded), member=member
             )
+            self._ended.popleft()
             member.meet(view, serial, "success_threshold_reached" if view.granted else "storage")
         current = self._current()
         move = current.news()
@@ -219,9 +220,6 @@ class RedisBreakerStorage(pybreaker.CircuitBreakerStorage):
 
     def changed(self, *, is_degraded: bool, kind: str | None) -> None:
         """Tell that the server is gone, or back."""
-        if is_degraded:
-            # Their leases end by themselves.
-            self._ended.clear()
         emit(
             semconv.BREAKER_STORAGE_EVENT,
             {
