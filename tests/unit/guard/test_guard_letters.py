@@ -114,6 +114,14 @@ def test_an_error_of_the_program_is_not_kept(
     assert queue.size() == 0
 
 
+def test_an_error_of_the_program_is_not_kept_though_a_fallback_failed_too(
+    guarded: Callable[..., Guard], queue: DeadLetterQueue
+) -> None:
+    with pytest.raises(FallbackFailedError):
+        guarded(fallback=order).call(always(TypeError()), 7)
+    assert queue.size() == 0
+
+
 def test_a_caller_that_went_away_is_not_kept(guarded: Callable[..., Guard], queue: DeadLetterQueue) -> None:
     def interrupt(number: int) -> None:
         raise KeyboardInterrupt(number)

@@ -14,12 +14,13 @@ from spanguard.error_handling import (
     RetryConfig,
     Timeout,
     check_deadline,
+    deadline,
     degraded_answers,
     remaining,
 )
 from spanguard.guard import Guard, guard
 from spanguard.rate_limiter import RateLimitExceededError, TokenBucketLimiter
-from spanguard.testing import FakeClock
+from spanguard.testing import FakeClock, guards_off
 from unit.guard.dependency import Dependency, always
 
 NO_WAIT = RetryConfig(max_attempts=3, base_delay=0, max_delay=0)
@@ -116,6 +117,21 @@ def test_the_last_good_answer_is_that_of_the_same_function() -> None:
         guarded.call(other, 1)
 
 
+def test_the_last_good_answer_outlives_a_change_of_the_policies() -> None:
+    dependency = Dependency()
+    guarded = Guard("x", timeout=5, fallback=LastGood())
+
+    @guarded
+    def ask() -> str:
+        return dependency()
+
+    ask()
+    dependency = always(ConnectionError())
+    with guards_off():
+        pass
+    assert ask() == "answer"
+
+
 def test_a_call_waits_for_the_limiter_as_long_as_it_may(clock: FakeClock) -> None:
     clock = FakeClock(auto_advance=True)
     limiter = TokenBucketLimiter(1, 1, name="x", clock=clock)
@@ -127,10 +143,10 @@ def test_a_call_waits_for_the_limiter_as_long_as_it_may(clock: FakeClock) -> Non
 
 def test_a_deadline_cuts_the_wait_for_the_limiter_short() -> None:
     clock = FakeClock(auto_advance=True)
-    limiter = TokenBucketLimiter(0.1, 1, name="x", clock=clock)
-    guarded = Guard("x", rate_limiter=limiter, max_wait=4, deadline=5, clock=clock)
+    limiter = TokenBucketLimiter(0.25, 1, name="x", clock=clock)
+    guarded = Guard("x", rate_limiter=limiter, max_wait=5, deadline=6, clock=clock)
     guarded.call(int)
-    with pytest.raises(RateLimitExceededError):
+    with deadline(3, clock=clock), pytest.raises(RateLimitExceededError):
         guarded.call(int)
     assert limiter.stats().timed_out == 1
 

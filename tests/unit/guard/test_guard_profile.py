@@ -154,6 +154,14 @@ def test_after_a_reset_a_guard_has_no_policies_any_more(load: Load) -> None:
         call()
 
 
+def test_a_guard_that_was_forgotten_is_known_again_when_it_is_called() -> None:
+    guarded = Guard("x", timeout=5)
+    guards.reset(forget_guards=True)
+    assert guards.names() == []
+    guarded.call(int)
+    assert guards.names() == ["x"]
+
+
 # --- off -----------------------------------------------------------------------------------------------------------
 
 

@@ -70,6 +70,20 @@ def test_a_block_makes_one_span_too(signals: Signals) -> None:
     assert IN_QUEUE in span.attributes
 
 
+async def test_a_block_that_is_refused_ends_its_span(signals: Signals) -> None:
+    breaker = CircuitBreaker(5, name="breaker")
+    breaker.open()
+    guarded = Guard("api", circuit_breaker=breaker)
+    with pytest.raises(CircuitBreakerError), guarded.calling():
+        pass
+    with pytest.raises(CircuitBreakerError):
+        async with guarded.calling():
+            pass
+    assert [(span.status, span.attributes[OUTCOME]) for span in signals.spans("guard api")] == [
+        ("error", "rejected")
+    ] * 2
+
+
 def test_attempts_after_the_first_are_children_and_a_recovered_error_fails_nothing(signals: Signals) -> None:
     everything().call(Dependency(ConnectionError()))
     (call,) = signals.spans("guard api")
