@@ -241,7 +241,8 @@ def test_a_forked_child_goes_on_sharing(
 
     def follow() -> tuple[str, str]:
         found = breaker.current_state
-        build(server, timeout=0.12).state = target
+        other = build(server, timeout=0.12)
+        other.state = target
         awaited(lambda: breaker.current_state == target)
         return found, target
 
