@@ -55,10 +55,11 @@ class ProductionSystem:
             ConfigurationError: one or more settings are wrong; the message names all of them. The old ones stay.
             SpanguardError: the system was shut down.
         """
+        loaded = load_profile(profile)
         with _lock:
             if _system is not self:
                 raise SpanguardError(f"the system of {self.app_name!r} was shut down; call initialize_production.")
-            former, draft = self.profile, _checked(load_profile(profile))
+            former, draft = self.profile, _checked(loaded)
             self.go_by(draft)
             return changed_sections(former, draft.profile)
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spanguard.error_handling import Bulkhead, CircuitBreaker, RetryConfig, Timeout, remaining
@@ -93,7 +94,12 @@ def outcomes_of(scripts: list[Script]) -> Iterator[object]:
         yield from script._attempts[: script.made]
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.fixture(autouse=True, params=["quick", "watched"])
+def _way(request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("signals" if request.param == "watched" else "nothing_records")
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(policies=chosen, calls=calls)
 def test_a_guard_whose_policies_do_not_intervene_changes_nothing(policies: set[str], calls: list[list[Any]]) -> None:
     guarded, used = guard_of(policies)
@@ -109,7 +115,7 @@ def test_a_guard_whose_policies_do_not_intervene_changes_nothing(policies: set[s
     check_totals(used, len(calls), sum(script.made for script in scripts), failures)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(policies=chosen, calls=calls)
 def test_the_same_goes_for_tasks_side_by_side(policies: set[str], calls: list[list[Any]]) -> None:
     calls = calls[:4]  # one runs, three wait

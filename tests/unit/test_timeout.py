@@ -17,6 +17,15 @@ from spanguard.testing import FakeClock, Signals
 AWHILE = 30.0
 
 
+@pytest.fixture(autouse=True, params=["quick", "watched"])
+def _way(request: pytest.FixtureRequest) -> None:
+    """Every test runs where nothing records, and where a tracer may."""
+    if request.param == "watched":
+        request.getfixturevalue("signals")
+    elif "signals" not in request.fixturenames:
+        request.getfixturevalue("nothing_records")
+
+
 @pytest.fixture
 def policy(clock: FakeClock) -> Timeout:
     return Timeout(2.0, name="api", clock=clock)

@@ -49,6 +49,7 @@ class Book:
     retries: Mapping[str, RetryConfig] = field(default_factory=dict)
     budgets: Mapping[str, BudgetSettings] = field(default_factory=dict)
     circuit_breakers: Mapping[str, BreakerSettings] = field(default_factory=dict)
+    storages: Mapping[str, SecretStr] = field(default_factory=dict)
     timeouts: Mapping[str, float] = field(default_factory=dict)
     dead_letters: Mapping[str, DeadLetterSettings] = field(default_factory=dict)
     guards: Mapping[str, GuardSettings] = field(default_factory=dict)
@@ -104,6 +105,11 @@ def read(profile: Profile) -> tuple[Book, list[str]]:
         retries=all_of(profile.retries, _retry),
         budgets=_budgets(profile.retries, problems),
         circuit_breakers=all_of(profile.circuit_breakers, _breaker),
+        storages={
+            name: section.storage
+            for name, section in profile.circuit_breakers.items()
+            if section.storage is not None
+        },
         timeouts=all_of(
             profile.timeouts, lambda name, settings: _checked_seconds(f"timeout {name!r}", settings.seconds)
         ),
@@ -211,4 +217,6 @@ def _breaker(name: str, section: BreakerSection) -> BreakerSettings:
         probe_lease=section.probe_lease,
     )
     settings.check(name)
+    if section.storage is not None:
+        RedisBreakerStorage.check(section.storage.get_secret_value(), name)
     return settings

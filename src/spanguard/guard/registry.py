@@ -83,6 +83,11 @@ class GuardRegistry:
                     problems += error.problems
             elif settings != former.dead_letters[name]:
                 problems.append(f"dead_letters.{name} cannot change while the system runs; restart it.")
+        problems += [
+            f"circuit_breakers.{name}.storage cannot change while the system runs; restart it."
+            for name in former.circuit_breakers.keys() & book.circuit_breakers.keys()
+            if former.storages.get(name) != book.storages.get(name)
+        ]
         problems += _of_limiters(former, book)
         if not problems:  # or else a policy that is wrong would be told twice, the second time as missing
             problems += _of_guards(living, book)

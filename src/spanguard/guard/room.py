@@ -16,7 +16,7 @@ from spanguard.error_handling import (
     circuit_breakers,
     retry_budget,
 )
-from spanguard.guard.book import Book
+from spanguard.guard.book import Book, new_queue
 from spanguard.guard.declaration import Kind
 from spanguard.rate_limiter import rate_limit_manager
 
@@ -64,7 +64,11 @@ class Room:
         self._retries(book)
         kept = _kept(self.dead_letters, book.dead_letters)
         dropped = [queue for name, queue in self.dead_letters.items() if name not in kept]
-        self.dead_letters = {**kept, **queues}
+        # Another change may have come between the draft and now.
+        self.dead_letters = {
+            name: kept.get(name) or queues.get(name) or new_queue(name, settings)
+            for name, settings in book.dead_letters.items()
+        }
         return dropped
 
     def _breakers(self, former: Book, book: Book) -> None:

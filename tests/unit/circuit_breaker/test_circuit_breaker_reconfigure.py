@@ -98,6 +98,7 @@ def test_a_rate_can_be_added_and_taken_away(clock: FakeClock) -> None:
     assert breaker.current_state == "open"
     breaker.close()
     change(breaker, slow_call=None)
+    assert breaker._machine.door is not None  # the quick way is there again
     breaker.call(clock.advance, 2)
     assert breaker.current_state == "closed"
     fail_times(breaker, 5)

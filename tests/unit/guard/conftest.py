@@ -25,6 +25,13 @@ def _fresh() -> Iterator[None]:
     rate_limit_manager.reset()
 
 
+@pytest.fixture(autouse=True)
+def _quick_or_watched(request: pytest.FixtureRequest) -> None:
+    """A test that looks at no signals is about the quick way."""
+    if "signals" not in request.fixturenames:
+        request.getfixturevalue("nothing_records")
+
+
 @pytest.fixture
 def profile(tmp_path: Path) -> Load:
     """Read a profile from a text."""
