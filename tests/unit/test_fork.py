@@ -25,10 +25,12 @@ from spanguard.error_handling import (
     LastGood,
     Retry,
     RetryBudget,
+    RetryConfig,
     Timeout,
     remaining,
 )
 from spanguard.error_handling.dead_letter.fork_gate import FORK_GATE
+from spanguard.guard import Guard
 from spanguard.rate_limiter import TokenBucketLimiter
 from spanguard.telemetry import COUNTS
 from spanguard.testing import FakeClock, Signals
@@ -205,6 +207,22 @@ def error_handler_in_a_storm(_: Path) -> Iterator[Use]:
     handler.flush()
 
 
+@contextmanager
+def guard_under_way(_: Path) -> Iterator[Use]:
+    guard = Guard(
+        "forked",
+        rate_limiter=TokenBucketLimiter(1e6, 1000, name="forked"),
+        bulkhead=Bulkhead(1, 4, name="forked"),
+        retry=RetryConfig(max_attempts=2, base_delay=0, max_delay=0),
+        circuit_breaker=CircuitBreaker(name="forked"),
+        timeout=30.0,
+        deadline=3600.0,
+        fallback="none",
+    )
+    with busy(guard.call):
+        yield lambda: guard.call(int) == 0 and guard.call(fail) == "none"
+
+
 def held_while(lock: Any, work: Callable[[], None]) -> None:
     with lock:
         work()
@@ -236,6 +254,7 @@ STATES: dict[str, tuple[State, Callable[[], float], int]] = {
         partial(of_policy, semconv.DEAD_LETTER_MESSAGES_METRIC),
         2,
     ),
+    "guard, under way": (guard_under_way, partial(of_policy, semconv.TIMEOUT_CALLS_METRIC), 3),
     "error handler, in a storm": (error_handler_in_a_storm, partial(of_process, semconv.ERRORS_METRIC), 1),
 }
 
@@ -252,13 +271,17 @@ def test_a_child_works_at_once_and_counts_from_zero(
         assert in_child(before_use_and_after) == f"(0, True, {counts})"
 
 
+def is_ours(value: object) -> bool:
+    return type(value).__module__.startswith("spanguard.") and hasattr(value, "__dict__")
+
+
 def locks() -> Iterator[tuple[str, Any]]:
     """Every lock that a module of spanguard holds, itself or in an object of its own that lives as long as it does."""
     kinds = (type(threading.Lock()), type(threading.RLock()))
     for module_name, module in sorted(sys.modules.items()):
         if module_name.startswith("spanguard."):
             for name, value in vars(module).items():
-                inside = vars(value) if hasattr(value, "__dict__") and not isinstance(value, type | ModuleType) else {}
+                inside = vars(value) if is_ours(value) else {}
                 for attribute, lock in [("", value), *inside.items()]:
                     if isinstance(lock, kinds):
                         yield f"{module_name}.{name}.{attribute}", lock
