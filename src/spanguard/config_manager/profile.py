@@ -124,8 +124,9 @@ def _explain(source: str, problem: Any) -> str:
         return f"profile {source}: {where}: {problem['ctx']['error']}."
     if problem["type"] == "missing":
         return f"profile {source}: {where} is missing."
-    # What is under `dead_letters` may be a URL with a password.
-    found = "wrong" if problem["loc"][:1] == ("dead_letters",) else repr(problem["input"])
+    # What is under `dead_letters`, or a breaker's `storage`, may be a URL with a password.
+    is_secret = problem["loc"][:1] == ("dead_letters",) or "storage" in problem["loc"][2:3]
+    found = "wrong" if is_secret else repr(problem["input"])
     return f"profile {source}: {where} is {found}; {_lower_first(problem['msg'])}."
 
 

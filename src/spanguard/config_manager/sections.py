@@ -49,7 +49,8 @@ class BreakerSettings(Section):
     """One `[circuit_breakers.<name>]`: the parameters of `spanguard.error_handling.CircuitBreaker`, and its alert.
 
     `alert` is the severity of the application alert `DependencyUnavailable`, which stands from the breaker's opening
-    until it is closed again; "none" raises none.
+    until it is closed again; "none" raises none. `storage` is the URL of a `RedisBreakerStorage`, through which processes
+    share the breaker; it may hold a password, so it is in no text of this object.
     """
 
     fail_max: int = 5
@@ -60,6 +61,7 @@ class BreakerSettings(Section):
     failure_rate: FailureRateSettings | None = None
     slow_call: SlowCallSettings | None = None
     window: WindowSettings | None = None
+    storage: SecretStr | None = None
     alert: Literal["critical", "warning", "info", "none"] = "critical"
 
 

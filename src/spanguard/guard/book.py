@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from pydantic import SecretStr
+
 from spanguard.config_manager import (
     BreakerSettings as BreakerSection,
 )
@@ -24,6 +26,7 @@ from spanguard.error_handling import (
     CountWindow,
     DeadLetterQueue,
     FailureRate,
+    RedisBreakerStorage,
     RetryConfig,
     SlowCall,
     TimeWindow,
@@ -106,9 +109,7 @@ def read(profile: Profile) -> tuple[Book, list[str]]:
         budgets=_budgets(profile.retries, problems),
         circuit_breakers=all_of(profile.circuit_breakers, _breaker),
         storages={
-            name: section.storage
-            for name, section in profile.circuit_breakers.items()
-            if section.storage is not None
+            name: section.storage for name, section in profile.circuit_breakers.items() if section.storage is not None
         },
         timeouts=all_of(
             profile.timeouts, lambda name, settings: _checked_seconds(f"timeout {name!r}", settings.seconds)

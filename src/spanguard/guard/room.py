@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from pydantic import SecretStr
+
 from spanguard.error_handling import (
     BreakerSettings,
     Bulkhead,
     CircuitBreaker,
     DeadLetterQueue,
+    RedisBreakerStorage,
     Retry,
     Timeout,
     circuit_breakers,
@@ -76,7 +79,7 @@ class Room:
             circuit_breakers.remove(name)
         for name, settings in book.circuit_breakers.items():
             if name not in former.circuit_breakers:
-                circuit_breakers.register(name, _new_breaker(name, settings))
+                circuit_breakers.register(name, _new_breaker(name, settings, book.storages.get(name)))
             elif settings != former.circuit_breakers[name]:
                 circuit_breakers.get(name).reconfigure(settings)
 
@@ -124,6 +127,7 @@ def _kept(shelf: dict[str, V], section: Mapping[str, Any]) -> dict[str, V]:
     return {name: policy for name, policy in shelf.items() if name in section}
 
 
-def _new_breaker(name: str, settings: BreakerSettings) -> CircuitBreaker:
+def _new_breaker(name: str, settings: BreakerSettings, url: SecretStr | None) -> CircuitBreaker:
     plain: dict[str, Any] = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    return CircuitBreaker(name=name, **plain)
+    storage = None if url is None else RedisBreakerStorage(url.get_secret_value(), name)
+    return CircuitBreaker(name=name, state_storage=storage, **plain)

@@ -8,12 +8,14 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
 from integration.shared_breaker.redis_server import RedisServer, awaited
 from spanguard import semconv
 from spanguard.error_handling import CircuitBreaker, CircuitBreakerError, RedisBreakerStorage
+from spanguard.error_handling.circuit_breaker.shared.link import Lease
 from spanguard.testing import Signals
 
 Build = Callable[..., CircuitBreaker]
@@ -93,16 +95,23 @@ async def test_the_event_loop_goes_on_while_a_call_waits_for_the_server(server: 
 
 
 async def test_a_call_cancelled_while_it_waits_takes_no_permit(
-    server: RedisServer, build: Build, name: str, signals: Signals
+    server: RedisServer, build: Build, name: str, signals: Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = RedisBreakerStorage(server.url, name, timeout=30)
+    is_asked, ask = threading.Event(), storage.admit
+
+    def admit(*question: Any) -> list[Lease]:
+        is_asked.set()
+        return ask(*question)
+
+    monkeypatch.setattr(storage, "admit", admit)
     breaker = CircuitBreaker(name=name, state_storage=storage)
     other = build(server)
     breaker.half_open()
     awaited(lambda: other.current_state == "half-open")
     server.pause()
     waiting = asyncio.create_task(breaker.call_async(succeed))
-    await asyncio.sleep(0)
+    assert await asyncio.to_thread(is_asked.wait, 20)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

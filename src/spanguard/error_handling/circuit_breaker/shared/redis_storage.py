@@ -18,7 +18,7 @@ from spanguard.error_handling.circuit_breaker.settings import seconds
 from spanguard.error_handling.circuit_breaker.shared.link import Lease, Link, link_to
 from spanguard.error_handling.circuit_breaker.shared.member import Member, PlainMember
 from spanguard.error_handling.circuit_breaker.shared.script import View, keys_of, microseconds, milliseconds
-from spanguard.error_handling.circuit_breaker.shared.server import Server, check
+from spanguard.error_handling.circuit_breaker.shared.server import Server, check_url
 from spanguard.error_handling.circuit_breaker.storage import PYBREAKER_STATES, STATES
 from spanguard.errors import ConfigurationError
 from spanguard.telemetry import COUNTS, emit
@@ -96,16 +96,8 @@ class RedisBreakerStorage(pybreaker.CircuitBreakerStorage):
         timeout: float = TIMEOUT,
         client_options: Mapping[str, Any] | None = None,
     ) -> None:
-        where = f"storage of circuit breaker {name!r}"
-        if not name:
-            raise ConfigurationError("storage of a circuit breaker: name is empty; give it the breaker's name.")
-        if not key_prefix or set("{}") & set(key_prefix):
-            raise ConfigurationError(f"{where}: key_prefix is {key_prefix!r}; it must be a text without braces.")
-        problems = [f"{where}: {problem}" for problem in seconds("timeout", timeout)]
-        if problems:
-            raise ConfigurationError(problems)
         options = dict(client_options or {})
-        check(url, timeout, options, where=where)
+        self.check(url, name, key_prefix=key_prefix, timeout=timeout, client_options=options)
         super().__init__(name)
         self.keys = keys_of(key_prefix, name)
         self._scheme = url.partition(":")[0]
@@ -120,6 +112,30 @@ class RedisBreakerStorage(pybreaker.CircuitBreakerStorage):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} on {self._scheme}: {self.status}>"
+
+    @staticmethod
+    def check(
+        url: str,
+        name: str,
+        *,
+        key_prefix: str = KEY_PREFIX,
+        timeout: float = TIMEOUT,
+        client_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Refuse what no storage could be built from, without building one.
+
+        Raises:
+            ConfigurationError: as the constructor raises it.
+        """
+        where = f"storage of circuit breaker {name!r}"
+        if not name:
+            raise ConfigurationError("storage of a circuit breaker: name is empty; give it the breaker's name.")
+        if not key_prefix or set("{}") & set(key_prefix):
+            raise ConfigurationError(f"{where}: key_prefix is {key_prefix!r}; it must be a text without braces.")
+        problems = [f"{where}: {problem}" for problem in seconds("timeout", timeout)]
+        if problems:
+            raise ConfigurationError(problems)
+        check_url(url, timeout, client_options or {}, where=where)
 
     @property
     def status(self) -> semconv.BreakerStorageState:

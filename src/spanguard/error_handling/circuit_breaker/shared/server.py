@@ -97,7 +97,7 @@ def library_of(url: str) -> str:
     return "valkey" if url.startswith("valkey") else "redis"
 
 
-def check(url: str, timeout: float, options: Mapping[str, Any], *, where: str) -> None:
+def check_url(url: str, timeout: float, options: Mapping[str, Any], *, where: str) -> None:
     """Refuse a URL that no client could be built from. No message of it quotes the URL: it may hold a password.
 
     Raises:
