@@ -120,7 +120,7 @@ SAMPLES: list[Any] = [
         retry_result=bool,
         honor_retry_after=False,
         max_retry_after=5.0,
-        budget=retry_budget("pickled", ratio=0.1),
+        budget=retry_budget("pickled_settings", ratio=0.1),
     ),
     RetryConfig(),
     CountWindow(7),
