@@ -13,6 +13,7 @@ from integration.shared_breaker.redis_server import RedisServer, awaited, free_p
 from integration.shared_breaker.worker import Worker, fail, outcome_of
 from spanguard import semconv
 from spanguard.error_handling import CircuitBreaker, RedisBreakerStorage
+from spanguard.error_handling.circuit_breaker.shared.server import Server
 from spanguard.testing import Signals
 
 Workers = Callable[..., list[Worker]]
@@ -58,6 +59,9 @@ def test_the_loss_and_the_return_of_the_server_are_told_once(
 ) -> None:
     server.kill()
     awaited(lambda: storage.status == "degraded")
+    tried = [storage.link._due]
+    while len(tried) < 3:
+        tried.append(awaited(lambda: storage.link._due > tried[-1] and storage.link._due))
     for _ in range(20):
         breaker.half_open()
         outcome_of(breaker, int)
@@ -100,6 +104,24 @@ def test_a_server_that_hangs_costs_one_short_wait(
     timer.cancel()
     assert not deadline.is_set()
     assert storage.status == "degraded"
+
+
+def test_a_wait_that_was_too_long_stands_until_the_next_try(
+    storage: RedisBreakerStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, tell = storage.link, storage.tell
+    found_degraded: list[bool] = []
+
+    def tell_while_a_call_gives_up(server: Server) -> None:
+        found_degraded.append(link.is_degraded)
+        tell(server)
+        if len(found_degraded) == 1:
+            link.degrade("TimeoutError")
+
+    monkeypatch.setattr(storage, "tell", tell_while_a_call_gives_up)
+    awaited(lambda: len(found_degraded) > 1)
+    assert found_degraded[1]
+    awaited(lambda: storage.status == "available")
 
 
 def test_a_server_that_hangs_and_goes_on_is_found_again(
