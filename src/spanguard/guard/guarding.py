@@ -216,12 +216,17 @@ class Guard:
             pipeline = guards.resolve(self)
         return pipeline
 
+    @property
+    def adopted(self) -> Pipeline | None:
+        """The way that was found already, None if there is none yet. For the registry, as the next two."""
+        return self._pipeline
+
     def adopt_pipeline(self, pipeline: Pipeline | None) -> None:
-        """Let calls go this way from now on; None: look for one at the next call. For the registry."""
+        """Let calls go this way from now on; None: look for one at the next call."""
         self._pipeline = pipeline
 
     def deadline(self, seconds: float | None) -> Timeout | None:
-        """Return the bound of its whole calls, always the same one, with so many seconds. For the registry."""
+        """Return the bound of its whole calls, always the same one, with so many seconds."""
         if seconds is None:
             return None
         if self._deadline is None:

@@ -88,6 +88,7 @@ class GuardRegistry:
             for name in former.circuit_breakers.keys() & book.circuit_breakers.keys()
             if former.storages.get(name) != book.storages.get(name)
         ]
+        problems += _of_storages(former, book)
         problems += _of_limiters(former, book)
         if not problems:  # or else a policy that is wrong would be told twice, the second time as missing
             problems += _of_guards(living, book)
@@ -119,6 +120,9 @@ class GuardRegistry:
         """
         with self._lock:
             self._guards.add(guard)
+            known = guard.adopted  # another thread may have come first
+            if known is not None:
+                return known
             if self._times_off:
                 guard.adopt_pipeline(OFF)
                 return OFF
@@ -213,6 +217,12 @@ def changed_sections(former: Profile, profile: Profile) -> list[str]:
         elif old != new:
             changed.append(section)
     return sorted(changed)
+
+
+def _of_storages(former: Book, book: Book) -> Iterator[str]:
+    for name in former.circuit_breakers.keys() & book.circuit_breakers.keys():
+        if former.storages.get(name) != book.storages.get(name):
+            yield f"circuit_breakers.{name}.storage cannot change while the system runs; restart it."
 
 
 def _of_limiters(former: Book, book: Book) -> Iterator[str]:

@@ -342,3 +342,9 @@ def test_a_call_that_is_under_way_keeps_the_time_that_it_was_given(load: Load) -
     with pytest.raises(CallTimeoutError):
         guarded.call(inside)
     assert guarded.call(Dependency()) == "answer"
+
+
+def test_a_breaker_cannot_move_to_another_storage_while_it_runs(load: Load) -> None:
+    load(breaker(fail_max=1))
+    with pytest.raises(ConfigurationError, match=r"circuit_breakers\.x\.storage cannot change while the system runs"):
+        load(breaker(fail_max=1, storage="'redis://user:hunter2@127.0.0.1:1/0'"))
