@@ -45,7 +45,14 @@ def theirs_async_instrumented() -> Timer:
 
 FIGURES = [
     Figure("retry", "retry, the first try succeeds, nothing recording", 0.03, ours, theirs, "tenacity"),
-    Figure("retry-async", "the same, async", 0.05, ours_async, theirs_async, "tenacity"),
+    Figure(
+        "retry-async",
+        "awaited retry, the first try succeeds, nothing recording",
+        0.05,
+        ours_async,
+        theirs_async,
+        "tenacity",
+    ),
     Figure(
         "tenacity-plugin",
         "tenacity under our plugin, nothing recording",
@@ -56,7 +63,7 @@ FIGURES = [
     ),
     Figure(
         "tenacity-plugin-async",
-        "the same, async",
+        "tenacity async under our plugin, nothing recording",
         1.1,
         theirs_async_instrumented,
         theirs_async,

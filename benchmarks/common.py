@@ -29,6 +29,7 @@ class Figure:
         peer_is: what the peer is.
         at_least: whether the goal is a lower bound: of a throughput, the peer's time over ours.
         difference: whether the goal is a greatest difference in seconds instead of a ratio.
+        counts: what is counted, where the timers return a number of something instead of seconds.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Figure:
     peer_is: str
     at_least: bool = False
     difference: bool = False
+    counts: str = ""
 
 
 def timing(call: Callable[[], object]) -> Timer:

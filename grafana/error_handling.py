@@ -8,14 +8,16 @@ from grafana_foundation_sdk.builders import dashboard as dashboard_builders
 from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import dashboard
 
-from grafana.parts import bars, explore_traces, legend, lines, link, promql, quantiles
+from grafana.guard_rows import traces_of_policy
+from grafana.parts import bars, explore_traces, legend, lines, link, log_lines, promql, quantiles
 from grafana.prometheus_names import label, series
-from grafana.queries import ERROR, POLICY, SERVICE, added, of_guards, rate
+from grafana.queries import ERROR, POLICY, SERVICE, added, of_guards, rate, share
 from grafana.variables import policy, service
 from spanguard import semconv
 
 _ANY: Final = f'__name__=~"{series(semconv.RETRY_CALLS_METRIC)}|{series(semconv.BULKHEAD_CALLS_METRIC)}"'
 _QUEUE: Final = label(semconv.DEAD_LETTER_QUEUE)
+_REASON: Final = label(semconv.RETRY_REASON)
 _HANDLED: Final = label(semconv.ERROR_HANDLED)
 
 
@@ -33,12 +35,13 @@ def build() -> dashboard.Dashboard:
         .with_variable(service(_ANY))
         .with_variable(policy(_ANY))
     )
-    for add in (_retries, _bulkheads, _answers, _dead_letters):
+    for add in (_retries, _bulkheads, _answers, _dead_letters, _events):
         builder = add(builder)
     return builder.build()
 
 
 def _retries(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashboard:
+    given_up = of_guards(semconv.RETRY_CALLS_METRIC, f'{_REASON}!=""')
     return (
         builder.with_row(dashboard_builders.Row("Retries"))
         .with_panel(
@@ -48,6 +51,14 @@ def _retries(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashbo
                 semconv.RETRY_CALLS_METRIC,
                 semconv.RETRY_OUTCOME,
             )
+        )
+        .with_panel(
+            bars(
+                "Given up",
+                "Calls that failed for good, by why they were not tried again, in each interval. `budget`: retries had become too many.",
+                "short",
+                promql(f"sum by ({POLICY}, {_REASON}) ({added(given_up)})", legend(POLICY, _REASON)),
+            ).data_links([traces_of_policy()])
         )
         .with_panel(
             lines(
@@ -77,6 +88,7 @@ def _retries(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashbo
 
 
 def _bulkheads(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashboard:
+    refused = f'{label(semconv.BULKHEAD_OUTCOME)}=~"rejected|timed_out"'
     return (
         builder.with_row(dashboard_builders.Row("Bulkheads and timeouts"))
         .with_panel(
@@ -86,6 +98,14 @@ def _bulkheads(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dash
                 semconv.BULKHEAD_CALLS_METRIC,
                 semconv.BULKHEAD_OUTCOME,
             )
+        )
+        .with_panel(
+            lines(
+                "Turned away",
+                "Share of each bulkhead's calls that got no permit.",
+                "percentunit",
+                promql(share(semconv.BULKHEAD_CALLS_METRIC, refused, by=POLICY), legend(POLICY)),
+            ).data_links([traces_of_policy()])
         )
         .with_panel(
             lines(
@@ -128,16 +148,25 @@ def _bulkheads(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dash
 
 
 def _answers(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashboard:
+    degraded = f'{label(semconv.DEGRADATION_SOURCE)}!="primary"'
     errors = f"{series(semconv.ERRORS_METRIC)}{{{SERVICE}}}"
     return (
         builder.with_row(dashboard_builders.Row("Degraded answers and errors"))
         .with_panel(
             _by_outcome(
-                "Degraded answers",
-                "Answers that a fallback gave, by where it had them from.",
+                "Answers by source",
+                "Calls under a fallback, by where their answer came from. `none`: nobody had one.",
                 semconv.DEGRADATION_ANSWERS_METRIC,
                 semconv.DEGRADATION_SOURCE,
             )
+        )
+        .with_panel(
+            lines(
+                "Degraded answers",
+                "Share of the calls that their own function did not answer.",
+                "percentunit",
+                promql(share(semconv.DEGRADATION_ANSWERS_METRIC, degraded, by=POLICY), legend(POLICY)),
+            ).data_links([traces_of_policy()])
         )
         .with_panel(
             bars(
@@ -145,6 +174,7 @@ def _answers(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashbo
                 "What the error handler heard of, in each interval.",
                 "short",
                 promql(f"sum by ({ERROR}, {_HANDLED}) ({added(errors)})", legend(ERROR, _HANDLED)),
+                width=24,
             )
         )
     )
@@ -152,6 +182,8 @@ def _answers(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashbo
 
 def _dead_letters(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashboard:
     outcome = label(semconv.DEAD_LETTER_OUTCOME)
+    queue = f"${{__field.labels.{_QUEUE}}}"
+    replays = link(f"Replays of {queue}", explore_traces("${service}", f"{semconv.REPLAY_SPAN.name} {queue}"))
     messages, size, age = (
         f"{series(metric)}{{{SERVICE}}}"
         for metric in (
@@ -168,7 +200,7 @@ def _dead_letters(builder: dashboard_builders.Dashboard) -> dashboard_builders.D
                 "What became of letters, in each interval.",
                 "short",
                 promql(f"sum by ({_QUEUE}, {outcome}) ({added(messages)})", legend(_QUEUE, outcome)),
-            )
+            ).data_links([replays])
         )
         .with_panel(
             lines(
@@ -187,6 +219,26 @@ def _dead_letters(builder: dashboard_builders.Dashboard) -> dashboard_builders.D
                 promql(f"max by ({_QUEUE}) ({age})", legend(_QUEUE)),
                 width=6,
             )
+        )
+    )
+
+
+def _events(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashboard:
+    told = (
+        semconv.RETRY_EXHAUSTED_EVENT,
+        semconv.TIMEOUT_EXCEEDED_EVENT,
+        semconv.BULKHEAD_REJECTED_EVENT,
+        semconv.DEGRADATION_EVENT,
+        semconv.DEAD_LETTER_STORED_EVENT,
+        semconv.DEAD_LETTER_REPLAYED_EVENT,
+        semconv.ERROR_EVENT,
+    )
+    names = ", ".join(f'"{event.name}"' for event in told)
+    return builder.with_row(dashboard_builders.Row("Events")).with_panel(
+        log_lines(
+            "Latest events",
+            "What was given up, turned away, answered otherwise or kept, and why. The field trace_id leads to the trace.",
+            f'event_name:in({names}) "service.name":="$service"',
         )
     )
 

@@ -10,12 +10,15 @@ from grafana.queries import ERROR, GUARD_SPANS, OUTCOME, POLICY, REFUSED, RESULT
 from spanguard import semconv
 
 
+def traces_of_policy() -> dashboard_builders.DashboardLink:
+    """Return the link from a series of a policy to the traces of its guarded calls."""
+    policy = f"${{__field.labels.{POLICY}}}"
+    return link(f"Traces of {policy}", explore_traces("${service}", f"{semconv.GUARD_SPAN.name} {policy}"))
+
+
 def breakers(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashboard:
     """Add what the breakers decided, and why."""
-    traces = link(
-        f"Traces of ${{__field.labels.{POLICY}}}",
-        explore_traces("${service}", f"{semconv.GUARD_SPAN.name} ${{__field.labels.{POLICY}}}"),
-    )
+    traces = traces_of_policy()
     # The worst state of all instances: 2 where one is open, 1 where one is half open.
     open_, half_open, closed = (
         of_guards(semconv.BREAKER_STATUS_METRIC, f'{STATE}="{state}"') for state in ("open", "half_open", "closed")
@@ -23,6 +26,7 @@ def breakers(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashbo
     worst = f"max by ({POLICY}) (2 * ({open_} > bool 0) or ({half_open} > bool 0) or 0 * {closed})"
     errors = added(of_guards(semconv.BREAKER_CALLS_METRIC, f'{ERROR}!=""'))
     transitions = added(of_guards(semconv.BREAKER_TRANSITIONS_METRIC))
+    degraded = of_guards(semconv.BREAKER_STORAGE_STATUS_METRIC, f'{label(semconv.BREAKER_STORAGE_STATE)}="degraded"')
     origin, target = label(semconv.BREAKER_FROM), label(semconv.BREAKER_TO)
     return (
         builder.with_row(dashboard_builders.Row("Circuit breakers"))
@@ -71,6 +75,14 @@ def breakers(builder: dashboard_builders.Dashboard) -> dashboard_builders.Dashbo
                 "Share of each breaker's calls that never ran.",
                 "percentunit",
                 promql(share(semconv.BREAKER_CALLS_METRIC, f'{OUTCOME}="rejected"', by=POLICY), legend(POLICY)),
+            )
+        )
+        .with_panel(
+            states(
+                "Shared state",
+                "Whether breakers that processes share reach their storage; while they do not, each goes on by itself.",
+                promql(f"max by ({POLICY}) ({degraded} > bool 0)", legend(POLICY)),
+                {0: ("available", "green"), 1: ("degraded", "orange")},
             )
         )
     )

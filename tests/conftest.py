@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
+from opentelemetry import trace
 
 from spanguard.testing import FakeClock, OtlpReceiver, Signals, capture
 
@@ -17,6 +18,12 @@ def signals() -> Iterator[Signals]:
     """The telemetry that the test emits, caught in this process."""
     with capture() as captured:
         yield captured
+
+
+@pytest.fixture
+def nothing_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No tracer provider, as before the first capture of this process: guards take their quick way."""
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
 
 
 @pytest.fixture

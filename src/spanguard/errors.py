@@ -40,6 +40,15 @@ class SpanguardError(Exception):
     is_retryable: ClassVar[bool] = False
 
 
+def notes_of(error: BaseException) -> dict[str, list[str]] | None:
+    """Return the notes of an error as the state that pickling and copying give back to it; None without notes.
+
+    For the `__reduce__` of an error that is rebuilt from its attributes.
+    """
+    notes = getattr(error, "__notes__", None)
+    return None if notes is None else {"__notes__": list(notes)}
+
+
 class ConfigurationError(SpanguardError, ValueError):
     """One or more settings are wrong; all of them are named in the one message.
 
@@ -57,8 +66,8 @@ class ConfigurationError(SpanguardError, ValueError):
             )
         super().__init__(message)
 
-    def __reduce__(self) -> tuple[type[ConfigurationError], tuple[tuple[str, ...]]]:
-        return type(self), (self.problems,)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.problems,), notes_of(self)
 
 
 class ResourceUnavailableError(SpanguardError, OSError):

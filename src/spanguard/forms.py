@@ -24,7 +24,8 @@ T = TypeVar("T")
 CALLER_WENT_AWAY: Final = (KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError)
 """What says something about the caller, and nothing about the call."""
 
-_DEFERRED: Final = frozenset({GeneratorType, CoroutineType, AsyncGeneratorType})
+DEFERRED: Final = frozenset({GeneratorType, CoroutineType, AsyncGeneratorType})
+"""What a function may return whose work is not done; a quick way looks here itself before it calls `finished`."""
 
 
 def decorate(
@@ -38,11 +39,7 @@ def decorate(
     Raises:
         ConfigurationError: it is a generator function, whose work is done only while somebody iterates.
     """
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise ConfigurationError(
-            f"{policy!r} cannot guard {function.__qualname__}, a generator: its work is done only while somebody "
-            "iterates. Guard the functions that it calls, or a block of it."
-        )
+    refuse_generator(policy, function)
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
@@ -58,13 +55,26 @@ def decorate(
     return guarded_call
 
 
+def refuse_generator(policy: str, function: Callable[..., Any]) -> None:
+    """Refuse to decorate a generator function.
+
+    Raises:
+        ConfigurationError: it is one, and its work is done only while somebody iterates.
+    """
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(
+            f"{policy!r} cannot guard {function.__qualname__}, a generator: its work is done only while somebody "
+            "iterates. Guard the functions that it calls, or a block of it."
+        )
+
+
 def finished(policy: str, result: T) -> T:
     """Return a call's result, if its work is done.
 
     Raises:
         TypeError: it is a coroutine or a generator, whose work would be done outside the guard.
     """
-    if type(result) in _DEFERRED:
+    if type(result) in DEFERRED:
         if isinstance(result, CoroutineType):
             result.close()
         raise TypeError(
@@ -115,21 +125,27 @@ class Tally:
         self._outcome = outcome
         self._cells: dict[tuple[str, str | None], Cell] = {}
         # Re-entrant: a garbage collection inside the lock may close a coroutine, whose guard counts that.
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         _tallies.add(self)
+
+    def cell(self, outcome: str, error: str | None = None) -> Cell:
+        """Return the count of the calls that ended so. Who bumps it without `bump` holds `lock`."""
+        with self.lock:
+            cell = self._cells.get((outcome, error))
+            if cell is None:
+                attributes = self._attributes(outcome, error)
+                cell = self._cells[outcome, error] = COUNTS.cell(self._metric, attributes, owner=self)
+            return cell
 
     def bump(self, outcome: str, error: BaseException | None = None) -> None:
         """Count a call that ended so, under the class of its error if there is one."""
-        key = outcome, None if error is None else error_type(error)
-        with self._lock:
-            cell = self._cells.get(key)
-            if cell is None:
-                cell = self._cells[key] = COUNTS.cell(self._metric, self._attributes(*key), owner=self)
-            cell.value += 1
+        kind = None if error is None else error_type(error)
+        with self.lock:
+            self.cell(outcome, kind).value += 1
 
     def total(self, outcome: str) -> int:
         """Return how many calls ended so."""
-        with self._lock:
+        with self.lock:
             return sum(cell.value for (counted, _), cell in self._cells.items() if counted == outcome)
 
     def _attributes(self, outcome: str, error: str | None) -> Mapping[str, str]:
@@ -138,7 +154,7 @@ class Tally:
 
     def start_again_in_child(self) -> None:
         """Drop a lock that another thread of the parent may have held."""
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
 
 _tallies: weakref.WeakSet[Tally] = weakref.WeakSet()

@@ -6,6 +6,7 @@ opens raise the application alert `DependencyUnavailable`, resolved when it clos
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import asdict
 from os import PathLike
@@ -14,18 +15,12 @@ from typing import Any, Final
 import pybreaker
 
 from spanguard.clock import SYSTEM_CLOCK
-from spanguard.config_manager import BreakerSettings, Environment, Profile, load_profile
-from spanguard.error_handling import (
-    CircuitBreaker,
-    CountWindow,
-    FailureRate,
-    SlowCall,
-    TimeWindow,
-    circuit_breakers,
-)
+from spanguard.config_manager import Environment, Profile, load_profile
+from spanguard.error_handling import CircuitBreaker, circuit_breakers
 from spanguard.errors import ConfigurationError, SpanguardError
+from spanguard.guard import Draft, changed_sections, guards
 from spanguard.monitoring import Severity, alert_manager
-from spanguard.rate_limiter import TokenBucketLimiter, rate_limit_manager
+from spanguard.rate_limiter import rate_limit_manager
 from spanguard.telemetry import Telemetry, setup
 
 DEPENDENCY_ALERT: Final = "DependencyUnavailable"
@@ -37,18 +32,49 @@ POLICY_LABEL: Final = "spanguard_policy_name"
 class ProductionSystem:
     """The running system that `initialize_production` built."""
 
-    def __init__(self, app_name: str, environment: Environment, profile: Profile, telemetry: Telemetry) -> None:
+    def __init__(self, app_name: str, environment: Environment, telemetry: Telemetry) -> None:
         self.app_name = app_name
         self.environment = environment
-        self.profile = profile
         self.telemetry = telemetry
+        self.profile: Profile
         self._started = SYSTEM_CLOCK.monotonic()
+        self._alerts = _DependencyAlerts()
+
+    def reload(self, profile: str | PathLike[str] | None = None) -> list[str]:
+        """Go by another profile, or a changed one, while calls run: all of it, or nothing if anything is wrong.
+
+        Guards keep their state, and calls that are under way end as they began; see `GuardRegistry.reconfigure`.
+
+        Args:
+            profile: as `initialize_production` takes it.
+
+        Returns:
+            The sections that changed, such as `timeouts.search`.
+
+        Raises:
+            ConfigurationError: one or more settings are wrong; the message names all of them. The old ones stay.
+            SpanguardError: the system was shut down.
+        """
+        loaded = load_profile(profile)
+        with _lock:
+            if _system is not self:
+                raise SpanguardError(f"the system of {self.app_name!r} was shut down; call initialize_production.")
+            former, draft = self.profile, _checked(loaded)
+            self.go_by(draft)
+            return changed_sections(former, draft.profile)
+
+    def go_by(self, draft: Draft) -> None:
+        """Take over a profile that was checked. `reload` is the way to ask for it."""
+        guards.apply(draft)
+        self.profile = draft.profile
+        self._alerts.go_by(draft.profile)
+        alert_manager.configure(resend_interval=draft.profile.alerts.resend_interval)
 
     def get_system_status(self) -> dict[str, Any]:
         """Return what is known of every part, as plain data that JSON can carry.
 
-        Keys: `app_name`, `environment`, `uptime` (seconds), `telemetry` (signals built and joined), `circuit_breakers`
-        and `rate_limiters` (their statistics by name), `alerts` (those that stand).
+        Keys: `app_name`, `environment`, `uptime` (seconds), `telemetry` (signals built and joined), `circuit_breakers`,
+        `rate_limiters` and `guards` (their statistics by name), `alerts` (those that stand).
         """
         return {
             "app_name": self.app_name,
@@ -57,6 +83,7 @@ class ProductionSystem:
             "telemetry": {"built": list(self.telemetry.built), "joined": list(self.telemetry.joined)},
             "circuit_breakers": {name: asdict(b.stats()) for name, b in circuit_breakers.all().items()},
             "rate_limiters": {name: asdict(stats) for name, stats in rate_limit_manager.stats().items()},
+            "guards": {name: asdict(stats) for name, stats in guards.stats().items()},
             "alerts": [
                 {"name": a.name, "severity": a.severity.value, "summary": a.summary, "labels": dict(a.labels)}
                 for a in alert_manager.active()
@@ -98,15 +125,10 @@ def initialize_production(
                 f"initialize_production was called before, for {_system.app_name!r}; call shutdown_production first."
             )
         known_environment = _checked_environment(environment)
-        loaded = load_profile(profile)
-        breakers = _build_guards(loaded)
+        draft = _checked(load_profile(profile))
         telemetry = setup(service_name=app_name, service_version=version, environment=known_environment.value)
-        for name, breaker in breakers.items():
-            circuit_breakers.register(name, breaker)
-        for name, limiter in loaded.rate_limiters.items():
-            rate_limit_manager.configure(name, rate=limiter.rate, burst=limiter.burst)
-        alert_manager.configure(resend_interval=loaded.alerts.resend_interval)
-        _system = ProductionSystem(app_name, known_environment, loaded, telemetry)
+        _system = ProductionSystem(app_name, known_environment, telemetry)
+        _system.go_by(draft)
         return _system
 
 
@@ -138,6 +160,7 @@ def shutdown_production(timeout: float = 5.0) -> bool:
         _system = None
         circuit_breakers.reset()
         rate_limit_manager.reset()
+        guards.reset()
         alert_manager.reset()
         return delivered
 
@@ -150,51 +173,17 @@ def _checked_environment(environment: Environment | str) -> Environment:
         raise ConfigurationError(f"environment {environment!r} is not known; use one of: {allowed}.") from None
 
 
-def _build_guards(profile: Profile) -> dict[str, CircuitBreaker]:
-    """Build the breakers and try the limiters, so that every problem is known before anything is set up."""
-    breakers: dict[str, CircuitBreaker] = {}
-    problems: list[str] = []
-    for name, breaker in profile.circuit_breakers.items():
-        try:
-            breakers[name] = _build_breaker(name, breaker, profile)
-        except ConfigurationError as error:
-            problems += error.problems
-    for name, limiter in profile.rate_limiters.items():
-        try:
-            TokenBucketLimiter(limiter.rate, limiter.burst, name=name)
-        except ConfigurationError as error:
-            problems += error.problems
-    if not profile.alerts.resend_interval > 0:
-        problems.append(f"alerts.resend_interval is {profile.alerts.resend_interval}; it must be above 0 seconds.")
+def _checked(profile: Profile) -> Draft:
+    """Return what `ProductionSystem.go_by` takes; every problem is known before anything is set up."""
+    interval = profile.alerts.resend_interval
+    problems = [] if interval > 0 else [f"alerts.resend_interval is {interval}; it must be above 0 seconds."]
+    try:
+        draft = guards.check(profile)
+    except ConfigurationError as error:
+        raise ConfigurationError([*error.problems, *problems]) from None
     if problems:
         raise ConfigurationError(problems)
-    return breakers
-
-
-def _build_breaker(name: str, settings: BreakerSettings, profile: Profile) -> CircuitBreaker:
-    listeners = []
-    if settings.alert != "none":
-        runbook_url = profile.alerts.runbook_url.replace("{name}", DEPENDENCY_ALERT)
-        listeners.append(_DependencyAlert(Severity(settings.alert), runbook_url))
-    window: CountWindow | TimeWindow | None = None
-    if settings.window is not None:
-        window = (
-            TimeWindow(settings.window.seconds)
-            if settings.window.seconds is not None
-            else CountWindow(settings.window.size or 0)
-        )
-    return CircuitBreaker(
-        fail_max=settings.fail_max,
-        reset_timeout=settings.reset_timeout,
-        success_threshold=settings.success_threshold,
-        listeners=listeners,
-        name=name,
-        half_open_max_calls=settings.half_open_max_calls,
-        failure_rate=FailureRate(**settings.failure_rate.model_dump()) if settings.failure_rate else None,
-        slow_call=SlowCall(**settings.slow_call.model_dump()) if settings.slow_call else None,
-        window=window,
-        probe_lease=settings.probe_lease,
-    )
+    return draft
 
 
 class _DependencyAlert(pybreaker.CircuitBreakerListener):
@@ -206,15 +195,59 @@ class _DependencyAlert(pybreaker.CircuitBreakerListener):
 
     def state_change(self, cb: pybreaker.CircuitBreaker, old_state: Any, new_state: Any) -> None:  # noqa: ARG002
         """Raise or resolve; pybreaker calls this after each transition."""
-        labels = {POLICY_LABEL: str(cb.name)}
         if new_state.name == pybreaker.STATE_OPEN:
-            alert_manager.raise_alert(
-                DEPENDENCY_ALERT,
-                self._severity,
-                summary=f"{cb.name} is unavailable: its circuit breaker is open.",
-                description=f"Calls to {cb.name} fail at once. The breaker tries again every {cb.reset_timeout:g} s.",
-                labels=labels,
-                runbook_url=self._runbook_url,
-            )
+            self.stand(cb)
         elif new_state.name == pybreaker.STATE_CLOSED:
-            alert_manager.resolve_alert(DEPENDENCY_ALERT, labels=labels)
+            _resolve(str(cb.name))
+
+    def stand(self, breaker: pybreaker.CircuitBreaker) -> None:
+        """Raise it."""
+        alert_manager.raise_alert(
+            DEPENDENCY_ALERT,
+            self._severity,
+            summary=f"{breaker.name} is unavailable: its circuit breaker is open.",
+            description=f"Calls to {breaker.name} fail at once. The breaker tries again every {breaker.reset_timeout:g} s.",
+            labels={POLICY_LABEL: str(breaker.name)},
+            runbook_url=self._runbook_url,
+        )
+
+
+class _DependencyAlerts:
+    """The alerts of all breakers of a profile."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, tuple[tuple[str, str], CircuitBreaker, _DependencyAlert]] = {}
+
+    def go_by(self, profile: Profile) -> None:
+        """Alert as the profile says from now on; an alert that stands does so as it says now, or no more."""
+        runbook_url = profile.alerts.runbook_url.replace("{name}", DEPENDENCY_ALERT)
+        wanted = {
+            name: (settings.alert, runbook_url)
+            for name, settings in profile.circuit_breakers.items()
+            if settings.alert != "none"
+        }
+        for name, (what, breaker, listener) in list(self._listeners.items()):
+            if wanted.get(name) != what:
+                breaker.remove_listener(listener)
+                del self._listeners[name]
+                if name not in wanted:
+                    _resolve(name)
+        for name, what in wanted.items():
+            if name not in self._listeners:
+                breaker, listener = circuit_breakers.get(name), _DependencyAlert(Severity(what[0]), what[1])
+                self._listeners[name] = what, breaker, listener
+                breaker.add_listener(listener)
+                if breaker.current_state != pybreaker.STATE_CLOSED:
+                    listener.stand(breaker)
+
+
+def _resolve(name: str) -> None:
+    alert_manager.resolve_alert(DEPENDENCY_ALERT, labels={POLICY_LABEL: name})
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it; that thread does not exist here
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

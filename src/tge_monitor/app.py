@@ -20,13 +20,15 @@ from starlette.applications import Starlette
 
 from spanguard import __version__
 from spanguard.errors import ResourceUnavailableError, SpanguardError
+from spanguard.guard import guards
 from spanguard.production_integration import initialize_production, shutdown_production
+from tge_monitor import telemetry
 from tge_monitor.api import build_api
 from tge_monitor.feeds import FeedSource
 from tge_monitor.fetching import Fetcher
 from tge_monitor.mailer import Mailer, MailServer
 from tge_monitor.matching import Matcher
-from tge_monitor.monitor import MAIL_ROUND, DigestRounds, Monitor, Source
+from tge_monitor.monitor import DIGEST, MAIL_ROUND, DigestRounds, Monitor, Source
 from tge_monitor.settings import Settings, load_settings
 from tge_monitor.store import Store
 from tge_monitor.twitter import TwitterSource, search_query
@@ -66,21 +68,22 @@ async def run(settings: Settings, listener: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     store = Store(settings.database)
-    async with httpx.AsyncClient(follow_redirects=True, max_redirects=_MAX_REDIRECTS) as client:
-        await store.create_tables()
-        monitor = Monitor(_sources(settings, client), _matcher(settings), store)
-        digest = _digest(settings, store)
-        rounds = monitor.rounds | ({MAIL_ROUND: digest.round} if digest else {})
-        server = _Server(build_api(store, rounds))
-        work = [monitor.watch(stop), server.serve_until(stop, listener)]
-        if digest is not None:
-            work.append(digest.mail_all(stop))
-        host, port = listener.getsockname()[:2]
-        print(json.dumps({"api": f"http://{host}:{port}", "pid": os.getpid()}), flush=True)  # noqa: T201 - for who started it
-        try:
-            await _finish(work, stop, settings.stop_timeout)
-        finally:
-            await store.close()
+    with telemetry.errors:
+        async with httpx.AsyncClient(follow_redirects=True, max_redirects=_MAX_REDIRECTS) as client:
+            await store.create_tables()
+            monitor = Monitor(_sources(settings, client), _matcher(settings), store)
+            digest = _digest(settings, store)
+            rounds = monitor.rounds | ({MAIL_ROUND: digest.round} if digest else {})
+            server = _Server(build_api(store, rounds))
+            work = [monitor.watch(stop), server.serve_until(stop, listener)]
+            if digest is not None:
+                work.append(digest.mail_all(stop))
+            host, port = listener.getsockname()[:2]
+            print(json.dumps({"api": f"http://{host}:{port}", "pid": os.getpid()}), flush=True)  # noqa: T201 - for who started it
+            try:
+                await _finish(work, stop, settings.stop_timeout)
+            finally:
+                await store.close()
 
 
 async def _finish(work: Sequence[Coroutine[Any, Any, None]], stop: asyncio.Event, grace: float) -> None:
@@ -158,10 +161,9 @@ def profile_named(profile: str) -> str:
 
 
 def _sources(settings: Settings, client: httpx.AsyncClient) -> list[tuple[Source, float]]:
-    fetcher = Fetcher(client, timeout=settings.http_timeout, max_bytes=settings.max_body_bytes)
+    fetcher = Fetcher(client, max_bytes=settings.max_body_bytes)
     sources: list[tuple[Source, float]] = [
-        (FeedSource(name, str(url), fetcher, patience=settings.feeds_interval), settings.feeds_interval)
-        for name, url in settings.feeds.items()
+        (FeedSource(name, str(url), fetcher), settings.feeds_interval) for name, url in settings.feeds.items()
     ]
     if settings.twitter_bearer_token is not None:
         twitter = TwitterSource(
@@ -170,7 +172,6 @@ def _sources(settings: Settings, client: httpx.AsyncClient) -> list[tuple[Source
             search_query(settings.keywords),
             fetcher,
             max_pages=settings.twitter_max_pages,
-            patience=settings.twitter_interval,
         )
         sources.append((twitter, settings.twitter_interval))
     return sources
@@ -192,7 +193,8 @@ def _digest(settings: Settings, store: Store) -> DigestRounds | None:
     )
     return DigestRounds(
         store,
-        Mailer(server, patience=settings.digest_interval),
+        Mailer(server),
+        guards.dead_letters(DIGEST),
         sender=settings.sender,
         recipients=settings.recipients,
         interval=settings.digest_interval,

@@ -13,10 +13,9 @@ from typing import Any, Final
 
 import feedparser
 
-from spanguard.error_handling import with_circuit_breaker
-from tge_monitor.fetching import Fetcher, Reply
+from spanguard.guard import guard
+from tge_monitor.fetching import ANSWERED, OUTAGE, Fetcher, Reply
 from tge_monitor.model import Batch, Item, Reason
-from tge_monitor.permits import await_permit
 from tge_monitor.text import MAX_SUMMARY, MAX_TITLE, is_web_link, text_of_markup
 
 MAX_ITEMS: Final = 500
@@ -37,42 +36,40 @@ _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 class FeedSource:
-    """One feed, behind the breaker `news_feeds` and the limiter `news_scraping` that all feeds share.
+    """One feed, behind the guard `news_feeds` that all feeds share.
 
     Args:
         name: the source in signals and in the store.
         url: where the feed is.
         fetcher: makes the requests.
-        patience: seconds that a poll may wait for its permit.
     """
 
-    def __init__(self, name: str, url: str, fetcher: Fetcher, *, patience: float) -> None:
+    def __init__(self, name: str, url: str, fetcher: Fetcher) -> None:
         self.name = name
         self._url = url
         self._fetcher = fetcher
-        self._patience = patience
 
     async def poll(self) -> AsyncIterator[Batch]:
         """Fetch the feed and read it: one batch.
 
         Raises:
-            RateLimitExceededError: there was no permit in time.
+            RateLimitExceededError, BulkheadFullError: there was no permit in time.
             CircuitBreakerError: the breaker is open.
             ThrottledError, RefusedError: the server does not want to answer this.
             ServerFaultError, TimeoutError, httpx.TransportError: it cannot.
         """
-        await await_permit("news_scraping", self._patience)
         reply = await self._fetch()
-        reply.raise_for_refusal()
         if reply.is_too_large:
             yield Batch(refused=(Reason.TOO_LARGE,))
         else:
             # Reading a large feed takes a while, and the other sources have their own.
             yield await asyncio.to_thread(read_feed, self.name, reply.body, reply.headers)
 
-    @with_circuit_breaker("news_feeds")
+    @guard("news_feeds", retry_on=OUTAGE, exclude=ANSWERED)
     async def _fetch(self) -> Reply:
-        return await self._fetcher.get(self._url)
+        reply = await self._fetcher.get(self._url)
+        reply.raise_for_refusal()
+        return reply
 
 
 def read_feed(source: str, body: bytes, headers: Mapping[str, str] | None = None) -> Batch:

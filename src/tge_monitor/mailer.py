@@ -1,4 +1,4 @@
-"""Mail over SMTP, behind the breaker `email_service` and the limiter `email_sending`."""
+"""Mail over SMTP, behind the guard `email_service`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import ssl
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 
-from spanguard.error_handling import with_circuit_breaker
-from tge_monitor.permits import await_permit
+from spanguard.guard import guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +27,20 @@ class Mailer:
 
     Args:
         server: where to.
-        patience: seconds that a message may wait for its permit.
     """
 
-    def __init__(self, server: MailServer, *, patience: float) -> None:
+    def __init__(self, server: MailServer) -> None:
         self._server = server
-        self._patience = patience
 
+    @guard("email_service")
     async def send(self, message: EmailMessage) -> None:
         """Send one message; it returns when the server has taken it for at least one of the recipients.
 
         Raises:
-            RateLimitExceededError: there was no permit in time.
+            RateLimitExceededError, BulkheadFullError: there was no permit in time.
             CircuitBreakerError: the breaker is open.
             OSError: no connection, or it took too long; among them smtplib.SMTPException: the server refused.
         """
-        await await_permit("email_sending", self._patience)
-        await self._deliver(message)
-
-    @with_circuit_breaker("email_service")
-    async def _deliver(self, message: EmailMessage) -> None:
         await asyncio.to_thread(_send, self._server, message)
 
 

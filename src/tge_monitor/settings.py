@@ -72,7 +72,6 @@ class Settings(BaseSettings):
     companies: Words = ()
     minimum_score: int = Field(default=1, ge=1)
 
-    http_timeout: Timeout = 10.0
     max_body_bytes: int = Field(default=1_048_576, ge=1024, le=67_108_864)
 
     database_url: SecretStr = SecretStr("sqlite:///tge_monitor.db")

@@ -11,6 +11,7 @@ from sqlalchemy import (
     JSON,
     DateTime,
     Engine,
+    Select,
     String,
     Text,
     create_engine,
@@ -23,18 +24,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Dialect
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from spanguard.error_handling import with_circuit_breaker
 from spanguard.errors import ResourceUnavailableError
+from spanguard.guard import guard
 from tge_monitor.model import Announcement, Item, Match
 from tge_monitor.text import MAX_LINK, MAX_TITLE
 
 T = TypeVar("T")
 
 _CONNECT_TIMEOUT: Final = 5
+_PROBE_TIMEOUT: Final = 10
 _SILENCE_TIMEOUT_MS: Final = 30_000
 _BUSY_TIMEOUT_MS: Final = 5000
 
@@ -72,16 +74,16 @@ class _Row(_Base):
 
 
 class Store:
-    """The database, behind the breaker `database`. Every method runs in a thread; none blocks the event loop.
+    """The database, behind the guard `database`. Every method runs in a thread; none blocks the event loop.
+
+    A transaction that is late is given up, and may still be done; one that failed is tried again: everything here may
+    be done twice.
 
     Args:
         url: where it is; a password in it is never shown.
-        timeout: seconds for one transaction. What is late is given up, and may still be done: everything here may be
-            done twice.
     """
 
-    def __init__(self, url: URL, *, timeout: float = 30.0) -> None:
-        self._timeout = timeout
+    def __init__(self, url: URL) -> None:
         self._shown_url = url.render_as_string(hide_password=True)
         self._engine = _engine(url)
         self._upsert = postgresql.insert if url.get_backend_name() == "postgresql" else sqlite.insert
@@ -100,7 +102,6 @@ class Store:
                 "Start the server, or correct the address; a SQLite file needs a folder that can be written."
             ) from error
 
-    @with_circuit_breaker("database")
     async def add(self, announcements: Sequence[tuple[Item, Match]]) -> int:
         """Store what is not there yet; return how many that were."""
         if not announcements:
@@ -114,17 +115,15 @@ class Store:
 
         return await self._run(run)
 
-    @with_circuit_breaker("database")
-    async def unmailed(self, limit: int) -> list[Announcement]:
-        """Return the oldest announcements that no mail server took yet."""
+    async def unmailed(self, limit: int, *, besides: Iterable[int] = ()) -> list[Announcement]:
+        """Return the oldest announcements that no mail server took yet, besides those with these ids."""
+        query = select(_Row).where(_Row.mailed_at.is_(None), _Row.id.not_in(list(besides)))
+        return await self._read(query.order_by(_Row.id).limit(limit))
 
-        def run(session: Session) -> list[Announcement]:
-            rows = session.scalars(select(_Row).where(_Row.mailed_at.is_(None)).order_by(_Row.id).limit(limit))
-            return [_announcement(row) for row in rows]
+    async def find(self, ids: Iterable[int]) -> list[Announcement]:
+        """Return those with these ids, the oldest first."""
+        return await self._read(select(_Row).where(_Row.id.in_(list(ids))).order_by(_Row.id))
 
-        return await self._run(run)
-
-    @with_circuit_breaker("database")
     async def mark_mailed(self, ids: Iterable[int]) -> None:
         """Note that these were mailed."""
         wanted, now = list(ids), datetime.now(UTC)
@@ -134,7 +133,6 @@ class Store:
 
         await self._run(run)
 
-    @with_circuit_breaker("database")
     async def page(
         self, *, limit: int, before: int | None = None, source: str | None = None, words: str | None = None
     ) -> list[Announcement]:
@@ -155,9 +153,8 @@ class Store:
             query = query.where(
                 or_(_Row.title.icontains(words, autoescape=True), _Row.summary.icontains(words, autoescape=True))
             )
-        return await self._run(lambda session: [_announcement(row) for row in session.scalars(query)])
+        return await self._read(query)
 
-    @with_circuit_breaker("database")
     async def counts(self) -> dict[str, int]:
         """Return how many announcements are stored, and how many of them are not mailed."""
 
@@ -168,9 +165,10 @@ class Store:
         return await self._run(run)
 
     async def is_reachable(self) -> bool:
-        """Tell whether the database answers; asked past the breaker, so that a probe counts as no call."""
+        """Tell whether the database answers; asked past the guard, so that a probe counts as no call."""
         try:
-            await self._run(lambda session: session.execute(text("SELECT 1")))
+            async with asyncio.timeout(_PROBE_TIMEOUT):
+                await self._transact(lambda session: session.execute(text("SELECT 1")))
         except (SQLAlchemyError, TimeoutError):
             return False
         return True
@@ -179,13 +177,19 @@ class Store:
         """Give back every connection."""
         await asyncio.to_thread(self._engine.dispose)
 
+    async def _read(self, query: Select[_Row]) -> list[Announcement]:
+        return await self._run(lambda session: [_announcement(row) for row in session.scalars(query)])
+
+    @guard("database", retry_on=OperationalError)
     async def _run(self, work: Callable[[Session], T]) -> T:
+        return await self._transact(work)
+
+    async def _transact(self, work: Callable[[Session], T]) -> T:
         def transaction() -> T:
             with Session(self._engine) as session, session.begin():
                 return work(session)
 
-        async with asyncio.timeout(self._timeout):
-            return await asyncio.to_thread(transaction)
+        return await asyncio.to_thread(transaction)
 
 
 def _engine(url: URL) -> Engine:

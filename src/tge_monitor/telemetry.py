@@ -13,6 +13,7 @@ from opentelemetry._logs import SeverityNumber, get_logger
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from spanguard.error_handling import ErrorHandler
 from spanguard.telemetry import error_type
 from tge_monitor.model import Reason
 
@@ -33,6 +34,9 @@ STORED: Final = "stored"
 DUPLICATE: Final = "duplicate"
 UNMATCHED: Final = "unmatched"
 REFUSED: Final = "refused"
+
+errors: Final = ErrorHandler()
+"""Hears of the errors that nobody caught, and of those that ended a round."""
 
 _tracer: Final = trace.get_tracer(SCOPE)
 _meter: Final = metrics.get_meter(SCOPE)

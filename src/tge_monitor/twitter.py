@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from spanguard.error_handling import with_circuit_breaker
-from tge_monitor.fetching import Fetcher, Reply
+from spanguard.error_handling import CircuitBreakerError, LastGood
+from spanguard.guard import guard
+from tge_monitor.fetching import ANSWERED, OUTAGE, Fetcher, Reply
 from tge_monitor.model import Batch, Item, Reason
-from tge_monitor.permits import await_permit
 from tge_monitor.text import MAX_SUMMARY, MAX_TITLE, one_line
 
 SOURCE: Final = "twitter_api"
@@ -34,7 +34,7 @@ class Page:
 
 
 class TwitterSource:
-    """The search, behind the breaker and the limiter `twitter_api`.
+    """The search, behind the guard `twitter_api`. While the API is out, the last good posts stand in, for ten minutes.
 
     Args:
         base_url: the API, without a path.
@@ -42,28 +42,24 @@ class TwitterSource:
         query: what to search for.
         fetcher: makes the requests.
         max_pages: pages that one poll reads at most.
-        patience: seconds that a request may wait for its permit.
     """
 
-    def __init__(
-        self, base_url: str, bearer_token: str, query: str, fetcher: Fetcher, *, max_pages: int, patience: float
-    ) -> None:
+    def __init__(self, base_url: str, bearer_token: str, query: str, fetcher: Fetcher, *, max_pages: int) -> None:
         self.name = SOURCE
         self._url = base_url.rstrip("/") + PATH
         self._headers = {"Authorization": f"Bearer {bearer_token}"}
         self._query = query
         self._fetcher = fetcher
         self._max_pages = max_pages
-        self._patience = patience
 
     async def poll(self) -> AsyncIterator[Batch]:
         """Read the newest pages, each a batch: what was read before a failure is not lost.
 
         Raises:
             RateLimitExceededError: there was no permit in time.
-            CircuitBreakerError: the breaker is open.
             ThrottledError, RefusedError: the API does not want to answer this.
-            ServerFaultError, TimeoutError, httpx.TransportError: it cannot.
+            CircuitBreakerError, ServerFaultError, TimeoutError, httpx.TransportError: it cannot, and there are no last
+                good posts.
         """
         token = ""
         for _ in range(self._max_pages):
@@ -74,14 +70,17 @@ class TwitterSource:
                 return
 
     async def _read_page(self, token: str) -> Page:
-        await await_permit("twitter_api", self._patience)
         reply = await self._fetch(token)
-        reply.raise_for_refusal()
         if reply.is_too_large:
             return Page(Batch(refused=(Reason.TOO_LARGE,)), "")
         return read_page(reply.body)
 
-    @with_circuit_breaker("twitter_api")
+    @guard(
+        "twitter_api",
+        retry_on=OUTAGE,
+        exclude=ANSWERED,
+        fallback=LastGood(max_age=600, on=(*OUTAGE, CircuitBreakerError)),
+    )
     async def _fetch(self, token: str) -> Reply:
         parameters = {
             "query": self._query,
@@ -92,7 +91,9 @@ class TwitterSource:
         }
         if token:
             parameters["next_token"] = token
-        return await self._fetcher.get(self._url, params=parameters, headers=self._headers)
+        reply = await self._fetcher.get(self._url, params=parameters, headers=self._headers)
+        reply.raise_for_refusal()
+        return reply
 
 
 def search_query(keywords: Iterable[str]) -> str:

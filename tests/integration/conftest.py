@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,13 @@ from sqlalchemy.engine import URL, make_url
 
 from spanguard.config_manager import load_profile
 from spanguard.error_handling import circuit_breakers
+from spanguard.guard import guards as registry
 from spanguard.rate_limiter import rate_limit_manager
 from tge_monitor.app import profile_named
 from tge_monitor.other_ends import OtherEnds
 from tge_monitor.store import Store
+
+ChangeGuards = Callable[..., None]
 
 
 @pytest.fixture
@@ -30,21 +33,26 @@ def other_ends() -> Iterator[OtherEnds]:
 
 
 @pytest.fixture
-def guards() -> Iterator[None]:
-    """The guards of the demo profile, under their names, in this process."""
-    profile = load_profile(profile_named("demo"))
-    for name, breaker in profile.circuit_breakers.items():
-        circuit_breakers.configure(
-            name,
-            fail_max=breaker.fail_max,
-            success_threshold=breaker.success_threshold,
-            reset_timeout=breaker.reset_timeout,
-        )
-    for name, limiter in profile.rate_limiters.items():
-        rate_limit_manager.configure(name, rate=limiter.rate, burst=int(limiter.burst))
-    yield
+def change_guards(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChangeGuards]:
+    """Let the guards of this process go by the demo profile, with what the environment variables given change."""
+    letters = tmp_path_factory.mktemp("letters") / "letters.db"
+    monkeypatch.setenv("SPANGUARD_DEAD_LETTERS__MAIL_DIGEST__URL", f"sqlite:///{letters}")
+
+    def change(**environment: str) -> None:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        registry.reconfigure(load_profile(profile_named("demo")))
+
+    yield change
+    registry.reset()
     circuit_breakers.reset()
     rate_limit_manager.reset()
+
+
+@pytest.fixture
+def guards(change_guards: ChangeGuards) -> None:
+    """The guards of the demo profile."""
+    change_guards()
 
 
 class PostgresServer:

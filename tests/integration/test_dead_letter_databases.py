@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -167,6 +168,20 @@ def test_a_letter_goes_its_whole_way_on_either_database(database: URL, clock: Fa
     assert queue.show(failing).state is LetterState.DISCARDED
     assert queue.purge() == 1
     assert queue.list(state=None) == ()
+    queue.close()
+
+
+def test_parent_and_forked_child_add_side_by_side_on_either_database(database: URL) -> None:
+    queue = DeadLetterQueue(shown(database))
+    queue.add("send", "parent")
+    child = os.fork()
+    if child == 0:
+        added = [queue.add("send", "child") for _ in range(50)]
+        os._exit(0 if len(set(added)) == 50 else 1)
+    for _ in range(50):
+        queue.add("send", "parent")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert Counter(letter.payload for letter in queue.list(limit=1000)) == {"parent": 51, "child": 50}
     queue.close()
 
 

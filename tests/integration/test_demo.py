@@ -23,7 +23,8 @@ def test_every_step_is_observed_and_told_plainly_in_a_pipe() -> None:
     assert "consecutive failures (failures 5, threshold 5.0, last error tge_monitor.fetching.ServerFaultError" in (
         result.stdout
     )
-    assert "└── guard twitter_api" in result.stdout
+    assert "── guard twitter_api" in result.stdout
+    assert "── attempt twitter_api" in result.stdout
     assert "\x1b[" not in result.stdout
 
 

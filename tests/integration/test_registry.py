@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -12,7 +13,9 @@ import pybreaker
 import pytest
 from opentelemetry import trace
 
+from integration.shared_breaker.redis_server import awaited
 from spanguard import semconv
+from spanguard.config_manager import Profile, TimeoutSettings
 from spanguard.error_handling import (
     Bulkhead,
     BulkheadFullError,
@@ -24,10 +27,12 @@ from spanguard.error_handling import (
     FallbackFailedError,
     GracefulDegradation,
     LastGood,
+    RedisBreakerStorage,
     Retry,
     SlowCall,
     Timeout,
 )
+from spanguard.guard import Guard, GuardRegistry
 from spanguard.instrumentation.limits import LimitsInstrumentor
 from spanguard.instrumentation.pybreaker import PybreakerInstrumentor
 from spanguard.monitoring import AlertManager
@@ -36,6 +41,7 @@ from spanguard.rate_limiter import (
     AdaptiveLimitExceededError,
     BackpressureError,
     BackpressureManager,
+    RateLimitExceededError,
     TokenBucketLimiter,
 )
 from spanguard.rate_limiter import rules as rate_limiter_rules
@@ -58,6 +64,7 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Signals:
         with trace.get_tracer("test").start_as_current_span("application"):
             run_a_breaker()
             run_a_breaker_with_windows()
+            run_a_breaker_without_its_server(signals)
             run_a_limiter(signals)
             run_a_shared_limiter(signals)
             run_a_retry(signals)
@@ -70,6 +77,7 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Signals:
             run_the_plugin()
             run_a_dead_letter_queue(tmp_path_factory.mktemp("letters") / "letters.db", signals)
             run_an_error_handler()
+            run_a_guard()
             run_into_a_broken_sink()
         signals.points()
     return signals
@@ -92,6 +100,15 @@ def run_a_breaker_with_windows() -> None:
     slow.call(clock.advance, 2)
     failing = CircuitBreaker(None, name="failing", failure_rate=FailureRate(0.5, minimum_calls=1), clock=clock)
     call_quietly(failing, ConnectionError())
+
+
+def run_a_breaker_without_its_server(signals: Signals) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        storage = RedisBreakerStorage(f"redis://127.0.0.1:{unused.getsockname()[1]}", "shared")
+        awaited(lambda: signals.events(semconv.BREAKER_STORAGE_EVENT.name))
+    signals.points()  # the storage's status is there for as long as the storage is
+    assert storage.status == "degraded"
 
 
 def run_a_retry(signals: Signals) -> None:
@@ -255,10 +272,21 @@ def run_a_dead_letter_queue(path: Path, signals: Signals) -> None:
     queue.handler("works")(lambda _: None)
     queue.discard(queue.add("fails", {}, error=ConnectionError()))
     queue.add("fails", {}, error=ConnectionError())
-    queue.add("works", {})
+    Timeout(1, name="letters").call(queue.add, "works", {})
     queue.replay()
     signals.points()  # gauges are there for as long as the queue is
     queue.close()
+
+
+def run_a_guard() -> None:
+    limiter = TokenBucketLimiter(1, 1, name="api", clock=FakeClock())
+    guarded = Guard("api", rate_limiter=limiter)
+    guarded.call(int)
+    with pytest.raises(RateLimitExceededError):
+        guarded.call(int)
+    registry = GuardRegistry()
+    registry.reconfigure(Profile())
+    registry.reconfigure(Profile(timeouts={"api": TimeoutSettings(seconds=1)}))
 
 
 def run_an_error_handler() -> None:

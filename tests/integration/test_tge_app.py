@@ -95,7 +95,7 @@ def start(other_ends: OtherEnds, otlp_receiver: OtlpReceiver, tmp_path: Path) ->
             "TGE_FEEDS_INTERVAL": "0.5",
             "TGE_DIGEST_INTERVAL": "0.3",
             "TGE_RECIPIENTS": "desk@example.com",
-            "TGE_HTTP_TIMEOUT": "2",
+            "SPANGUARD_DEAD_LETTERS__MAIL_DIGEST__URL": f"sqlite:///{tmp_path / 'letters.db'}",
             "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.endpoint,
             "OTEL_BSP_SCHEDULE_DELAY": "100",
             "OTEL_BLRP_SCHEDULE_DELAY": "100",

@@ -17,9 +17,9 @@ RSS = "/feeds/rss"
 
 @pytest.fixture
 async def fetcher() -> AsyncIterator[Fetcher]:
-    """A fetcher with little patience."""
+    """A fetcher of small bodies."""
     async with httpx.AsyncClient() as client:
-        yield Fetcher(client, timeout=2.0, max_bytes=100_000)
+        yield Fetcher(client, max_bytes=100_000)
 
 
 async def test_a_good_answer_comes_whole(other_ends: OtherEnds, fetcher: Fetcher) -> None:
@@ -44,14 +44,6 @@ async def test_what_the_server_does_wrong_is_raised(
     with pytest.raises(error):
         await fetcher.get(other_ends.http.url + RSS)
     assert other_ends.http.faults.served() == {RSS: {outcome: 1}}
-
-
-async def test_a_slow_answer_ends_at_the_timeout(other_ends: OtherEnds) -> None:
-    other_ends.http.faults.break_path(RSS, Fault(FaultKind.DELAY, seconds=60))
-    async with httpx.AsyncClient() as client:
-        with pytest.raises(TimeoutError):
-            await Fetcher(client, timeout=0.1, max_bytes=1000).get(other_ends.http.url + RSS)
-    assert other_ends.http.count_of(RSS, "delay") == 1
 
 
 async def test_a_huge_body_is_not_read_to_its_end(other_ends: OtherEnds, fetcher: Fetcher) -> None:

@@ -9,16 +9,17 @@ import httpx
 import pytest
 from sqlalchemy.engine import URL, make_url
 
+from integration.conftest import ChangeGuards
 from spanguard import semconv
 from spanguard.error_handling import circuit_breakers
-from spanguard.rate_limiter import rate_limit_manager
+from spanguard.guard import guards
 from spanguard.testing import CapturedSpan, Signals
 from tge_monitor import telemetry
 from tge_monitor.feeds import FeedSource
 from tge_monitor.fetching import Fetcher
 from tge_monitor.mailer import Mailer, MailServer
 from tge_monitor.matching import Matcher
-from tge_monitor.monitor import DigestRounds, Monitor, Round, Source, repeat, run_round
+from tge_monitor.monitor import DIGEST, DigestRounds, Monitor, Round, Source, repeat, run_round
 from tge_monitor.other_ends import Fault, FaultKind, OtherEnds
 from tge_monitor.other_ends.content import BEARER_TOKEN, TWITTER_PATH
 from tge_monitor.store import Store
@@ -37,21 +38,21 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> URL:
 
 @pytest.fixture
 async def fetcher() -> AsyncIterator[Fetcher]:
-    """A fetcher with little patience."""
+    """A fetcher of small bodies."""
     async with httpx.AsyncClient() as client:
-        yield Fetcher(client, timeout=2.0, max_bytes=100_000)
+        yield Fetcher(client, max_bytes=100_000)
 
 
 @pytest.fixture
 def twitter(other_ends: OtherEnds, fetcher: Fetcher) -> TwitterSource:
     """The posts of the other end."""
-    return TwitterSource(other_ends.http.url, BEARER_TOKEN, search_query(KEYWORDS), fetcher, max_pages=3, patience=5.0)
+    return TwitterSource(other_ends.http.url, BEARER_TOKEN, search_query(KEYWORDS), fetcher, max_pages=3)
 
 
 @pytest.fixture
 def feed(other_ends: OtherEnds, fetcher: Fetcher) -> Callable[[str], FeedSource]:
     """A feed of the other end, by its path."""
-    return lambda path: FeedSource(path.rsplit("/", 1)[-1], other_ends.http.url + path, fetcher, patience=5.0)
+    return lambda path: FeedSource(path.rsplit("/", 1)[-1], other_ends.http.url + path, fetcher)
 
 
 @pytest.fixture
@@ -70,8 +71,9 @@ def poll(store: Store) -> Callable[[Source], Awaitable[Round]]:
 @pytest.fixture
 def digest(store: Store, other_ends: OtherEnds) -> DigestRounds:
     """Mail to the other end."""
-    mailer = Mailer(MailServer("127.0.0.1", other_ends.mailbox.port, timeout=5.0), patience=5.0)
-    return DigestRounds(store, mailer, sender="a@b.example", recipients=["c@d.example"], interval=60.0)
+    mailer = Mailer(MailServer("127.0.0.1", other_ends.mailbox.port, timeout=5.0))
+    letters = guards.dead_letters(DIGEST)
+    return DigestRounds(store, mailer, letters, sender="a@b.example", recipients=["c@d.example"], interval=60.0)
 
 
 Poll = Callable[[Source], Awaitable[Round]]
@@ -158,13 +160,55 @@ async def test_a_storm_opens_the_breaker_with_exact_totals(
     other_ends.http.faults.break_path(TWITTER_PATH, STORM)
     for _ in range(9):
         assert (await poll(twitter)).failed == 1
+    # Three attempts of the first poll, two of the second; the seven others were refused.
     assert other_ends.http.faults.served() == {TWITTER_PATH: {"503": 5}}
     assert breaker_calls(signals, "twitter_api", "failure") == 5
-    assert breaker_calls(signals, "twitter_api", "rejected") == 4
+    assert breaker_calls(signals, "twitter_api", "rejected") == 7
     (event,) = signals.events(semconv.BREAKER_STATE_CHANGE_EVENT.name)
     assert event.attributes[semconv.BREAKER_TO.key] == "open"
-    fifth = signals.spans(POLL)[4]
-    assert (event.trace_id, fifth.status) == (fifth.trace_id, "error")
+    second = signals.spans(POLL)[1]
+    assert (event.trace_id, second.status) == (second.trace_id, "error")
+
+
+async def test_a_passing_fault_is_over_with_the_next_attempt(
+    other_ends: OtherEnds, poll: Poll, twitter: TwitterSource, signals: Signals
+) -> None:
+    other_ends.http.faults.break_path(TWITTER_PATH, Fault(FaultKind.STATUS, status=503, times=2))
+    known = await poll(twitter)
+    assert (known.failed, known.degraded) == (0, 0)
+    assert other_ends.http.faults.served() == {TWITTER_PATH: {"503": 2, "200": 1}}
+    (guarded,) = signals.spans("guard twitter_api")
+    assert (guarded.status, guarded.attributes[semconv.RETRY_ATTEMPTS.key]) == ("unset", 3)
+
+
+async def test_while_the_api_is_out_the_last_good_posts_stand_in(
+    other_ends: OtherEnds, poll: Poll, twitter: TwitterSource, store: Store, signals: Signals
+) -> None:
+    await poll(twitter)
+    other_ends.http.faults.break_path(TWITTER_PATH, STORM)
+    known = await poll(twitter)
+    assert (known.rounds, known.failed, known.degraded) == (1, 0, 1)
+    assert items(signals, "twitter_api", "duplicate") == 3
+    (event,) = signals.events(semconv.DEGRADATION_EVENT.name)
+    assert event.attributes[semconv.DEGRADATION_SOURCE.key] == "stale"
+
+
+async def test_no_posts_stand_in_for_an_answer_that_says_no(
+    other_ends: OtherEnds, poll: Poll, twitter: TwitterSource
+) -> None:
+    await poll(twitter)
+    other_ends.http.faults.break_path(TWITTER_PATH, Fault(FaultKind.STATUS, status=403))
+    known = await poll(twitter)
+    assert (known.last_error, known.degraded) == ("tge_monitor.model.RefusedError", 0)
+
+
+async def test_an_error_that_ends_a_round_is_counted_by_its_type(
+    other_ends: OtherEnds, poll: Poll, twitter: TwitterSource, signals: Signals
+) -> None:
+    other_ends.http.faults.break_path(TWITTER_PATH, Fault(FaultKind.STATUS, status=403))
+    await poll(twitter)
+    wanted = {semconv.ERROR_TYPE.key: "tge_monitor.model.RefusedError", semconv.ERROR_HANDLED.key: True}
+    assert signals.increase(semconv.ERRORS_METRIC.name, wanted) == 1
 
 
 @pytest.mark.parametrize(
@@ -178,11 +222,13 @@ async def test_a_storm_opens_the_breaker_with_exact_totals(
     ids=lambda fault: fault.kind.value,
 )
 async def test_every_fault_of_the_server_counts_as_a_failure(
-    other_ends: OtherEnds, poll: Poll, feed: Feed, signals: Signals, fault: Fault
+    other_ends: OtherEnds, poll: Poll, feed: Feed, signals: Signals, fault: Fault, change_guards: ChangeGuards
 ) -> None:
+    change_guards(SPANGUARD_TIMEOUTS__NEWS_FEEDS__SECONDS="0.3")
     other_ends.http.faults.break_path("/feeds/rss", fault)
     assert (await poll(feed("/feeds/rss"))).failed == 1
-    assert breaker_calls(signals, "news_feeds", "failure") == 1
+    (served,) = other_ends.http.faults.served()["/feeds/rss"].values()
+    assert breaker_calls(signals, "news_feeds", "failure") == 3 == served
 
 
 @pytest.mark.parametrize(
@@ -242,39 +288,42 @@ async def test_a_throttled_source_is_left_alone_for_as_long_as_it_says(
     known = Round()
     pause = await run_round(POLL, lambda: monitor.poll(twitter), 0.05, known)
     assert (pause, known.last_error) == (1234.0, "tge_monitor.model.ThrottledError")
-    assert breaker_calls(signals, "twitter_api", "success") == 1
+    assert breaker_calls(signals, "twitter_api", "ignored") == 1 == other_ends.http.count_of(TWITTER_PATH, "429")
 
 
 async def test_a_wrong_token_is_no_failure_of_the_server(
     other_ends: OtherEnds, fetcher: Fetcher, poll: Poll, signals: Signals
 ) -> None:
-    source = TwitterSource(other_ends.http.url, "wrong", "TGE", fetcher, max_pages=1, patience=5.0)
+    source = TwitterSource(other_ends.http.url, "wrong", "TGE", fetcher, max_pages=1)
     assert (await poll(source)).last_error == "tge_monitor.model.RefusedError"
     assert breaker_calls(signals, "twitter_api", "failure") == 0
 
 
 async def test_a_poll_without_a_permit_asks_nobody(
-    other_ends: OtherEnds, fetcher: Fetcher, poll: Poll, signals: Signals
+    other_ends: OtherEnds, poll: Poll, feed: Feed, signals: Signals, change_guards: ChangeGuards
 ) -> None:
-    rate_limit_manager.reset()
-    rate_limit_manager.configure("news_scraping", rate=0.01, burst=1)
-    source = FeedSource("rss", other_ends.http.url + "/feeds/rss", fetcher, patience=0.1)
+    change_guards(
+        SPANGUARD_RATE_LIMITERS__NEWS_SCRAPING__RATE="0.01",
+        SPANGUARD_RATE_LIMITERS__NEWS_SCRAPING__BURST="1",
+        SPANGUARD_GUARDS__NEWS_FEEDS__MAX_WAIT="0.1",
+    )
+    source = feed("/feeds/rss")
     assert (await poll(source)).failed == 0
     assert (await poll(source)).last_error == "spanguard.rate_limiter.errors.RateLimitExceededError"
     assert other_ends.http.count_of("/feeds/rss") == 1
     assert breaker_calls(signals, "news_feeds", "success") == 1
 
 
-async def test_a_wait_for_a_permit_is_a_span_below_the_poll(
-    fetcher: Fetcher, other_ends: OtherEnds, poll: Poll, signals: Signals
+async def test_a_wait_for_a_permit_is_a_span_below_the_guarded_call(
+    poll: Poll, feed: Feed, signals: Signals, change_guards: ChangeGuards
 ) -> None:
-    rate_limit_manager.reset()
-    rate_limit_manager.configure("news_scraping", rate=20, burst=1)
-    source = FeedSource("rss", other_ends.http.url + "/feeds/rss", fetcher, patience=5.0)
+    change_guards(SPANGUARD_RATE_LIMITERS__NEWS_SCRAPING__RATE="20", SPANGUARD_RATE_LIMITERS__NEWS_SCRAPING__BURST="1")
+    source = feed("/feeds/rss")
     await poll(source)
     await poll(source)
     (wait,) = signals.spans("wait news_scraping")
-    assert wait.parent_id == signals.spans("poll rss")[1].span_id
+    (guarded,) = children(signals, signals.spans("poll rss")[1])[:1]
+    assert (guarded.name, wait.parent_id) == ("guard news_feeds", guarded.span_id)
 
 
 async def test_a_source_that_fails_holds_up_no_other(
@@ -331,19 +380,58 @@ async def test_only_what_is_new_is_in_the_next_mail(
     assert "Acme" not in second.text
 
 
-async def test_a_refused_mail_is_sent_in_the_next_round(
+async def test_a_refused_mail_is_kept_as_a_letter_and_sent_in_the_next_round(
     other_ends: OtherEnds, poll: Poll, twitter: TwitterSource, digest: DigestRounds, store: Store, signals: Signals
 ) -> None:
+    letters = guards.dead_letters(DIGEST)
     await poll(twitter)
     other_ends.mailbox.refuse_with("451 try again later")
     await run_round("mail digest", digest.mail, 60.0, digest.round)
     assert digest.round.last_error == "smtplib.SMTPDataError"
+    assert breaker_calls(signals, "email_service", "failure") == 2 == other_ends.mailbox.refused()
+    (letter,) = letters.list()
+    assert (letter.payload, letter.attempts) == ({"announcements": [1, 2, 3]}, 1)
     assert (await store.counts())["unmailed"] == 3
-    assert breaker_calls(signals, "email_service", "failure") == 1
     other_ends.mailbox.refuse_with("")
     await run_round("mail digest", digest.mail, 60.0, digest.round)
-    assert len(other_ends.mailbox.mails()) == 1
-    assert (await store.counts())["unmailed"] == 0
+    (mail,) = other_ends.mailbox.mails()
+    assert mail.subject == "3 token announcements"
+    assert (await store.counts())["unmailed"] == letters.size() == 0
+    (replay,) = signals.spans("replay mail_digest")
+    assert [trace_id for trace_id, _ in replay.links] == [signals.spans("mail digest")[0].trace_id]
+
+
+async def test_what_a_letter_keeps_is_in_no_other_mail(
+    other_ends: OtherEnds, poll: Poll, twitter: TwitterSource, digest: DigestRounds, change_guards: ChangeGuards
+) -> None:
+    change_guards(SPANGUARD_CIRCUIT_BREAKERS__EMAIL_SERVICE__FAIL_MAX="100")
+    await poll(twitter)
+    other_ends.mailbox.refuse_with("451 try again later")
+    await run_round("mail digest", digest.mail, 60.0, digest.round)
+    other_ends.http.content.add_post("One more TGE")
+    await poll(twitter)
+    await run_round("mail digest", digest.mail, 60.0, digest.round)
+    letters = guards.dead_letters(DIGEST)
+    assert [letter.payload["announcements"] for letter in letters.list()] == [[1, 2, 3], [4]]
+    other_ends.mailbox.refuse_with("")
+    await letters.replay_async(ids=[letter.id for letter in letters.list()])
+    await digest.mail()
+    assert sorted(mail.subject for mail in other_ends.mailbox.mails()) == [
+        "1 token announcement",
+        "3 token announcements",
+    ]
+
+
+async def test_what_a_discarded_letter_kept_is_in_the_next_mail(
+    other_ends: OtherEnds, poll: Poll, twitter: TwitterSource, digest: DigestRounds
+) -> None:
+    await poll(twitter)
+    other_ends.mailbox.refuse_with("554 no")
+    await run_round("mail digest", digest.mail, 60.0, digest.round)
+    guards.dead_letters(DIGEST).discard(1)
+    other_ends.mailbox.refuse_with("")
+    await digest.mail()
+    assert [mail.subject for mail in other_ends.mailbox.mails()] == ["3 token announcements"]
 
 
 async def test_a_mail_server_that_refuses_opens_its_breaker(

@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from integration.conftest import ChangeGuards
 from spanguard.error_handling import CircuitBreakerError, circuit_breakers
 from spanguard.errors import ResourceUnavailableError
 from tge_monitor.model import Item, Match
@@ -61,6 +62,18 @@ async def test_what_was_mailed_is_unmailed_no_more(store: Store) -> None:
     assert await store.counts() == {"stored": 3, "unmailed": 1}
 
 
+async def test_what_is_in_other_hands_is_left_out(store: Store) -> None:
+    await store.add(items(1, 2, 3))
+    first, _, third = await store.unmailed(10)
+    assert [one.title for one in await store.unmailed(10, besides=[first.id, third.id])] == ["TGE 2"]
+
+
+async def test_announcements_are_found_by_their_ids(store: Store) -> None:
+    await store.add(items(1, 2, 3))
+    first, _, third = await store.unmailed(10)
+    assert [one.title for one in await store.find([third.id, first.id, 99])] == ["TGE 1", "TGE 3"]
+
+
 async def test_the_oldest_are_mailed_first(store: Store) -> None:
     await store.add(items(5))
     await store.add(items(4))
@@ -98,7 +111,7 @@ async def test_a_database_that_cannot_be_reached_is_one_clear_message() -> None:
 
 async def test_the_breaker_opens_when_the_database_goes_away(guards: None) -> None:
     store = Store(make_url("postgresql+psycopg://tge@127.0.0.1:1/tge"))
-    for _ in range(4):
+    for _ in range(2):  # of two attempts each
         with pytest.raises(SQLAlchemyError):
             await store.counts()
     with pytest.raises(CircuitBreakerError):
@@ -110,14 +123,15 @@ async def test_the_breaker_opens_when_the_database_goes_away(guards: None) -> No
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-async def test_a_database_that_keeps_silent_is_given_up(store: Store, database: URL) -> None:
+async def test_a_database_that_keeps_silent_is_given_up(
+    store: Store, database: URL, change_guards: ChangeGuards
+) -> None:
+    change_guards(SPANGUARD_TIMEOUTS__DATABASE__SECONDS="0.3")
     locker = create_engine(database)
-    impatient = Store(database, timeout=0.3)
     with locker.begin() as connection:
         connection.execute(text("LOCK TABLE announcements IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(TimeoutError):
-            await impatient.counts()
+            await store.counts()
     locker.dispose()
-    assert await impatient.counts() == {"stored": 0, "unmailed": 0}
-    await impatient.close()
+    assert await store.counts() == {"stored": 0, "unmailed": 0}
     assert circuit_breakers.get("database").stats().failure == 1

@@ -27,7 +27,8 @@ SETTINGS = {
     "TGE_TWITTER_INTERVAL": "0.15",
     "TGE_FEEDS_INTERVAL": "0.3",
     "TGE_DIGEST_INTERVAL": "1",
-    "TGE_HTTP_TIMEOUT": "0.4",
+    "SPANGUARD_TIMEOUTS__TWITTER_API__SECONDS": "0.4",
+    "SPANGUARD_TIMEOUTS__NEWS_FEEDS__SECONDS": "0.4",
     "TGE_RECIPIENTS": "you@example.org",
     "TGE_PORT": "0",
     "OTEL_BSP_SCHEDULE_DELAY": "100",
@@ -62,6 +63,19 @@ class Monitored:
         """Answer everything well again."""
         self._http.delete(f"{self._other_ends}/_admin/faults").raise_for_status()
 
+    def refuse_mail(self, answer: str) -> None:
+        """Let the mail server answer every mail so from now on; an empty answer takes mails again."""
+        self._http.put(f"{self._other_ends}/_admin/mail_answer", json={"answer": answer}).raise_for_status()
+
+    def add_post(self, text: str) -> None:
+        """Let somebody post."""
+        self._http.post(f"{self._other_ends}/_admin/posts", json={"text": text}).raise_for_status()
+
+    def mails_with(self, text: str) -> int:
+        """How many of the mails that the mail server took have this text."""
+        mails = self._http.get(f"{self._other_ends}/_admin/mails").json()
+        return sum(text in json.dumps(mail) for mail in mails)
+
     def served(self) -> dict[str, dict[str, int]]:
         """What the other ends counted: requests by path and outcome."""
         answer = self._http.get(f"{self._other_ends}/_admin/served")
@@ -91,6 +105,7 @@ def monitored(otlp_endpoint: str, directory: Path) -> Iterator[Monitored]:
             **ends["settings"],
             **SETTINGS,
             "TGE_DATABASE_URL": f"sqlite:///{directory / 'tge.db'}",
+            "SPANGUARD_DEAD_LETTERS__MAIL_DIGEST__URL": f"sqlite:///{directory / 'letters.db'}",
             "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_endpoint,
         }
         with _started([sys.executable, "-m", "tge_monitor"], environment) as (process, said):

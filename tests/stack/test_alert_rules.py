@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,20 @@ from stack.servers import Servers, awaited
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = REPOSITORY / "collector" / "rules"
+RULE_FILES = sorted(file.name for file in RULES.glob("*.yml") if not file.stem.endswith("_test"))
 ALERTMANAGER_YML = REPOSITORY / "collector" / "servers" / "alertmanager" / "alertmanager.yml"
 RUNBOOK_BASE = "https://github.com/spanguard/spanguard/blob/main/"
 
 SERVICE = "rules-app"
+
+QUEUE_SIZE = "service_queue:spanguard_dead_letter_queue_size:max"
+# What troubled_program.py brings about: the alert, and the label that says of what.
+TROUBLES = [
+    ("RetryBudgetExhausted", "spanguard_policy_name", "hopeless"),
+    ("BulkheadSaturated", "spanguard_policy_name", "crowded"),
+    ("DeadLetterQueueGrowing", "spanguard_dead_letter_queue_name", "flooded"),
+    ("DeadLettersOld", "spanguard_dead_letter_queue_name", "forgotten"),
+]
 
 # Raises the application alert of a dependency, and resolves it when a line comes on its standard input.
 DEPENDENCY_PROGRAM = """
@@ -53,15 +64,25 @@ class Guards:
 
     def __init__(self, endpoint: str) -> None:
         self.open_breakers: dict[str, int] = {}
+        self.degraded_storages: dict[str, int] = {}
         self.requests: dict[tuple[str, str], int] = {}
+        self.retries: dict[tuple[str, str], int] = {}
+        self.admissions: dict[tuple[str, str], int] = {}
         resource = Resource.create({"service.name": SERVICE, semconv.DEPLOYMENT_ENVIRONMENT: "test"})
         exporter = OTLPMetricExporter(endpoint=f"{endpoint}/v1/metrics")
         reader = PeriodicExportingMetricReader(exporter, export_interval_millis=500)
         self._provider = MeterProvider([reader], resource=resource)
         meter = self._provider.get_meter(semconv.SCHEMA_SCOPE)
-        status, requests = semconv.BREAKER_STATUS_METRIC, semconv.LIMITER_REQUESTS_METRIC
+        status = semconv.BREAKER_STATUS_METRIC
         meter.create_observable_up_down_counter(status.name, [self._status], status.unit)
-        meter.create_observable_counter(requests.name, [self._requests], requests.unit)
+        storages = semconv.BREAKER_STORAGE_STATUS_METRIC
+        meter.create_observable_up_down_counter(storages.name, [self._storages], storages.unit)
+        for metric, attribute, numbers in (
+            (semconv.LIMITER_REQUESTS_METRIC, semconv.LIMITER_RESULT, self.requests),
+            (semconv.RETRY_CALLS_METRIC, semconv.RETRY_REASON, self.retries),
+            (semconv.BULKHEAD_CALLS_METRIC, semconv.BULKHEAD_OUTCOME, self.admissions),
+        ):
+            meter.create_observable_counter(metric.name, [partial(_counted, attribute, numbers)], metric.unit)
 
     def shutdown(self) -> None:
         self._provider.shutdown()
@@ -72,11 +93,20 @@ class Guards:
             for policy, number in self.open_breakers.items()
         ]
 
-    def _requests(self, _: CallbackOptions) -> list[Observation]:
+    def _storages(self, _: CallbackOptions) -> list[Observation]:
         return [
-            Observation(number, {semconv.POLICY_NAME.key: policy, semconv.LIMITER_RESULT.key: result})
-            for (policy, result), number in self.requests.items()
+            Observation(number, {semconv.POLICY_NAME.key: policy, semconv.BREAKER_STORAGE_STATE.key: "degraded"})
+            for policy, number in self.degraded_storages.items()
         ]
+
+
+def _counted(
+    attribute: semconv.Attribute, numbers: dict[tuple[str, str], int], _: CallbackOptions
+) -> list[Observation]:
+    return [
+        Observation(number, {semconv.POLICY_NAME.key: policy, attribute.key: value})
+        for (policy, value), number in numbers.items()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +128,8 @@ def test_the_rules_pass_their_own_tests(stack: Stack) -> None:
     promtool = stack.build()["prometheus"] / "promtool"
 
     for arguments in (
-        ["check", "rules", "guards.yml", "pipeline.yml"],
-        ["test", "rules", "guards_test.yml", "pipeline_test.yml"],
+        ["check", "rules", *RULE_FILES],
+        ["test", "rules", *(name.replace(".yml", "_test.yml") for name in RULE_FILES)],
     ):
         told = subprocess.run([promtool, *arguments], cwd=RULES, capture_output=True, text=True, check=False)
         assert told.returncode == 0, told.stdout + told.stderr
@@ -110,8 +140,13 @@ def test_every_alert_has_a_runbook_of_its_name(servers: Servers) -> None:
     alerts = [rule for group in groups for rule in group["rules"] if rule["type"] == "alerting"]
 
     assert {rule["name"] for rule in alerts} == {
+        "BulkheadSaturated",
         "CircuitBreakerOpen",
+        "CircuitBreakerStorageDegraded",
+        "DeadLetterQueueGrowing",
+        "DeadLettersOld",
         "RateLimiterBlocking",
+        "RetryBudgetExhausted",
         "TelemetryPipelineDown",
         "Watchdog",
     }
@@ -173,6 +208,17 @@ def test_an_open_breaker_fires_with_links_and_clears_when_it_closes(servers: Ser
     assert awaited(lambda: not servers.alerts("CircuitBreakerOpen"))
 
 
+def test_a_breaker_that_is_not_shared_fires_and_clears_when_it_is(servers: Servers, guards: Guards) -> None:
+    guards.degraded_storages["bank"] = 1
+
+    (alert,) = awaited(lambda: of_policy(servers, "CircuitBreakerStorageDegraded", "bank", "active"))
+    assert alert["annotations"]["summary"] == f"The circuit breaker bank of {SERVICE} is not shared."
+
+    guards.degraded_storages["bank"] = 0
+
+    assert awaited(lambda: not of_policy(servers, "CircuitBreakerStorageDegraded", "bank", "active"))
+
+
 def test_first_rejections_fire_a_blocking_limiter_which_clears_when_they_are_over(
     servers: Servers, guards: Guards
 ) -> None:
@@ -185,16 +231,79 @@ def test_first_rejections_fire_a_blocking_limiter_which_clears_when_they_are_ove
     assert awaited(lambda: not of_policy(servers, "RateLimiterBlocking", "post", "active"))
 
 
-def test_an_open_breaker_holds_back_the_limiter_of_its_policy_and_no_other(servers: Servers, guards: Guards) -> None:
+@pytest.fixture(scope="module")
+def trouble(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """A program whose retry, bulkhead and dead letters have just come into trouble."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    with subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("troubled_program.py"), tmp_path_factory.mktemp("troubled")],
+        env={
+            **environment,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": servers.endpoints.otlp_http,
+            "OTEL_METRIC_EXPORT_INTERVAL": "500",
+        },
+        stdin=subprocess.PIPE,
+        text=True,
+    ) as program:
+        awaited(lambda: servers.promql(f'{QUEUE_SIZE}{{spanguard_dead_letter_queue_name="flooded"}} == 0'))
+        _tell(program)
+        yield program
+        program.communicate("\n", timeout=30)
+    assert program.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def mended(trouble: subprocess.Popen[str], servers: Servers) -> None:
+    """The program's dead letters are put right; its other troubles end by themselves."""
+    for alert, _, _ in TROUBLES:
+        awaited(partial(troubled, servers, alert))
+    _tell(trouble)
+
+
+def troubled(servers: Servers, alert: str) -> list[dict[str, Any]]:
+    return [one for one in servers.alerts(alert) if one["labels"]["service_name"] == "troubled"]
+
+
+def _tell(program: subprocess.Popen[str]) -> None:
+    assert program.stdin is not None
+    program.stdin.write("\n")
+    program.stdin.flush()
+
+
+@pytest.mark.parametrize(("name", "label", "of"), TROUBLES)
+def test_trouble_with_a_policy_fires_with_a_link_to_its_traces(
+    servers: Servers, trouble: subprocess.Popen[str], name: str, label: str, of: str
+) -> None:
+    (alert,) = awaited(lambda: troubled(servers, name))
+
+    assert alert["labels"] == {
+        "alertname": name,
+        "severity": "warning",
+        "service_name": "troubled",
+        "deployment_environment": "test",
+        label: of,
+    }
+    assert awaited(lambda: servers.traces_behind(alert["annotations"]["trace_url"]))
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in TROUBLES])
+def test_the_alert_clears_when_the_trouble_is_over(servers: Servers, mended: None, name: str) -> None:
+    assert awaited(lambda: not troubled(servers, name))
+
+
+def test_an_open_breaker_holds_back_the_symptoms_of_its_policy_and_no_other(servers: Servers, guards: Guards) -> None:
     guards.open_breakers["mint"] = 1
     awaited(lambda: of_policy(servers, "CircuitBreakerOpen", "mint", "active"))
 
     for policy in ("mint", "toll"):
         guards.requests[policy, "timed_out"] = 40
+        guards.retries[policy, "budget"] = 40
+        guards.admissions[policy, "rejected"] = 40
 
-    assert awaited(lambda: of_policy(servers, "RateLimiterBlocking", "toll", "active"))
-    (held,) = awaited(lambda: of_policy(servers, "RateLimiterBlocking", "mint", "suppressed"))
-    assert held["status"]["inhibitedBy"]
+    for symptom in ("RateLimiterBlocking", "RetryBudgetExhausted", "BulkheadSaturated"):
+        assert awaited(partial(of_policy, servers, symptom, "toll", "active"))
+        (held,) = awaited(partial(of_policy, servers, symptom, "mint", "suppressed"))
+        assert held["status"]["inhibitedBy"]
 
     guards.open_breakers["mint"] = 0
 
@@ -261,7 +370,7 @@ def test_a_dead_server_and_then_a_dead_collector_fire_the_alert_of_the_pipeline(
 
 
 def test_the_rules_have_what_a_native_run_replaces() -> None:
-    for name in ("guards.yml", "pipeline.yml"):
+    for name in RULE_FILES:
         durations = set(re.findall(r"\[(\w+)\]|offset (\w+)", (RULES / name).read_text("utf-8")))
         assert durations == {("5m", ""), ("", "5m")}, (
             f"{name} has a window that the setting rate_window would not reach"

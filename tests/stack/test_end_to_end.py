@@ -20,6 +20,9 @@ from stack.servers import Servers, awaited
 
 DASHBOARDS = Path(__file__).parents[2] / "grafana" / "json"
 STATE_CHANGE = "spanguard.circuit_breaker.state_change"
+STORED, REPLAYED = "spanguard.dead_letter.stored", "spanguard.dead_letter.replayed"
+OUTCOME = '"spanguard.dead_letter.outcome"'
+POST = "TGE of the day that no mail server took at first"
 APP = f'service_name="{SERVICE}"'
 LOGGED = f'"service.name":="{SERVICE}"'
 
@@ -35,6 +38,15 @@ class Outage:
     application_alert: dict[str, Any]
     rule_alert: dict[str, Any]
     closed: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the servers said of a dead letter: the events of its storing and its replay, and the trace of the latter."""
+
+    stored: dict[str, str]
+    replayed: dict[str, str]
+    trace: list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +79,25 @@ def overrun(app: Monitored, servers: Servers) -> dict[int, int]:
 
 
 @pytest.fixture(scope="module")
-def policies(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A program uses every policy of error handling, which the application does not yet."""
+def refusal(app: Monitored, servers: Servers) -> Refusal:
+    """The mail server refuses a digest until its dead letter was seen; then the letter is replayed."""
+    app.refuse_mail("451 try again later")
+    app.add_post(POST)
+    stored = awaited(lambda: servers.logsql(f'event_name:="{STORED}" AND {LOGGED}'))[0]
+    awaited(lambda: servers.promql(f"spanguard_dead_letter_queue_size{{{APP}}} > 0"))
+    awaited(lambda: servers.promql(f"spanguard_dead_letter_queue_oldest_age_seconds{{{APP}}} > 0"))
+    app.refuse_mail("")
+    replayed = awaited(lambda: servers.logsql(f'event_name:="{REPLAYED}" AND {LOGGED} AND {OUTCOME}:="replayed"'))[0]
+    awaited(lambda: servers.promql(f"spanguard_dead_letter_queue_size{{{APP}}} == 0"))
+    return Refusal(stored, replayed, awaited(lambda: _whole_trace(servers, replayed["trace_id"])))
+
+
+@pytest.fixture(scope="module")
+def policies(servers: Servers) -> Iterator[None]:
+    """A program uses the policies that the application does not."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
     with subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("error_handling_program.py"), tmp_path_factory.mktemp("policies")],
+        [sys.executable, Path(__file__).with_name("error_handling_program.py")],
         env={**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": servers.endpoints.otlp_http},
         stdin=subprocess.PIPE,
     ) as program:
@@ -81,8 +107,15 @@ def policies(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="module")
-def walk(storm: Outage, slowness: Outage, overrun: dict[int, int], policies: None, servers: Servers) -> list[str]:
-    """The panels that stay without an answer for any service, after all three faults and before the end."""
+def walk(
+    storm: Outage,
+    slowness: Outage,
+    overrun: dict[int, int],
+    refusal: Refusal,
+    policies: None,
+    servers: Servers,
+) -> list[str]:
+    """The panels that stay without an answer for any service, after all four faults and before the end."""
     ends = servers.endpoints
     empty: list[str] = []
 
@@ -120,34 +153,40 @@ def test_the_event_of_the_storm_says_why_the_breaker_opened(storm: Outage) -> No
 def test_the_event_of_the_slowness_names_the_timeout(slowness: Outage) -> None:
     assert slowness.opened["spanguard.circuit_breaker.reason"] == "consecutive_failures"
     assert slowness.opened["spanguard.circuit_breaker.failure.count"] == "10"
-    assert slowness.opened["error.type"] == "TimeoutError"
+    assert slowness.opened["error.type"] == "spanguard.error_handling.timeout.CallTimeoutError"
 
 
-def test_the_trace_of_the_storm_has_one_guard_span_under_the_poll_and_over_the_request(storm: Outage) -> None:
+def test_the_trace_of_the_storm_has_one_guard_span_under_the_poll_and_over_its_attempts(storm: Outage) -> None:
     spans = {span["name"]: span for span in storm.trace}
-    poll, guard, request = spans["poll twitter_api"], spans["guard twitter_api"], spans["GET"]
-    assert (guard["parentSpanId"], request["parentSpanId"]) == (poll["spanId"], guard["spanId"])
+    poll, guard, attempt = spans["poll twitter_api"], spans["guard twitter_api"], spans["attempt twitter_api"]
+    assert (guard["parentSpanId"], attempt["parentSpanId"]) == (poll["spanId"], guard["spanId"])
     assert [span["name"] for span in storm.trace].count("guard twitter_api") == 1
+    requests = [span["parentSpanId"] for span in storm.trace if span["name"] == "GET"]
+    assert sorted(requests) == sorted([guard["spanId"], attempt["spanId"]])
 
 
-def test_the_guard_span_of_the_storm_carries_what_the_breaker_made_of_the_call(storm: Outage) -> None:
+def test_the_guard_span_of_the_storm_carries_what_each_policy_made_of_the_call(storm: Outage) -> None:
     (guard,) = [span for span in storm.trace if span["name"] == "guard twitter_api"]
-    attributes = {pair["key"]: pair["value"]["stringValue"] for pair in guard["attributes"]}
+    attributes = {pair["key"]: next(iter(pair["value"].values())) for pair in guard["attributes"]}
     del attributes["internal.span.format"]  # Jaeger's own
+    assert float(attributes.pop("spanguard.guard.time_in_queue")) >= 0
     assert attributes == {
         "spanguard.policy.name": "twitter_api",
-        "spanguard.outcome": "failure",
+        "spanguard.outcome": "success",
         "spanguard.circuit_breaker.state": "closed",
         "spanguard.circuit_breaker.outcome": "failure",
-        "error.type": "tge_monitor.fetching.ServerFaultError",
+        "spanguard.retry.attempt.count": "2",
+        "spanguard.retry.reason": "not_retryable",
+        "spanguard.degradation.source": "stale",
     }
-    assert guard["status"]["code"] in (2, "STATUS_CODE_ERROR")
+    assert guard["status"].get("code") not in (2, "STATUS_CODE_ERROR")
 
 
-def test_the_trace_of_the_slowness_shows_the_request_that_was_given_up(slowness: Outage) -> None:
+def test_the_trace_of_the_slowness_shows_the_requests_that_were_given_up(slowness: Outage) -> None:
     spans = {span["name"]: span for span in slowness.trace}
-    assert spans["GET"]["parentSpanId"] == spans["guard news_feeds"]["spanId"]
-    assert spans["guard news_feeds"]["parentSpanId"]
+    guard = spans["guard news_feeds"]
+    assert guard["parentSpanId"]
+    assert guard["spanId"] in {span["parentSpanId"] for span in slowness.trace if span["name"] == "GET"}
 
 
 @pytest.mark.parametrize("outage", ["storm", "slowness"])
@@ -191,6 +230,41 @@ def test_every_request_for_a_feed_is_one_call_with_the_right_outcome(
     good = sum(served[path]["200"] for path in FEEDS)
     assert _total(servers, "failure", "news_feeds", late) == late >= 10
     assert _total(servers, "success", "news_feeds", good) == good
+
+
+@pytest.mark.parametrize("policy", ["twitter_api", "news_feeds"])
+def test_the_attempts_add_up_to_the_requests_and_the_refusals_of_the_breaker(
+    servers: Servers, served: dict[str, dict[str, int]], policy: str
+) -> None:
+    paths = [TWITTER] if policy == "twitter_api" else FEEDS
+    requests = sum(sum(served[path].values()) for path in paths)
+    of_policy = f'{APP},spanguard_policy_name="{policy}"'
+    at_once = f'spanguard_retry_calls_total{{{of_policy},spanguard_retry_outcome="success_without_retry"}}'
+    refused = f'spanguard_circuit_breaker_calls_total{{{of_policy},spanguard_circuit_breaker_outcome="rejected"}}'
+    attempts = f"sum({at_once}) + sum(spanguard_retry_attempts_sum{{{of_policy}}}) - (sum({refused}) or vector(0))"
+    assert _settled(servers, attempts, requests) == requests
+
+
+def test_every_call_for_posts_was_answered_by_itself_or_by_the_last_good_posts(
+    servers: Servers, served: dict[str, dict[str, int]]
+) -> None:
+    query = f'sum(spanguard_degradation_answers_total{{{APP},spanguard_policy_name="twitter_api",spanguard_degradation_source="%s"}})'
+    assert _settled(servers, query % "primary", served[TWITTER]["200"]) == served[TWITTER]["200"]
+    assert _settled(servers, query % "stale", 1) > 0
+    assert servers.promql(query % "none") == []
+
+
+def test_a_refused_digest_is_one_letter_that_was_replayed_in_a_trace_linked_to_its_own(
+    servers: Servers, served: dict[str, dict[str, int]], refusal: Refusal
+) -> None:
+    (replay,) = [span for span in refusal.trace if span["name"] == "replay mail_digest"]
+    assert [link["traceId"] for link in replay["links"]] == [refusal.stored["trace_id"]]
+    query = f"sum(spanguard_dead_letter_messages_total{{{APP},spanguard_dead_letter_outcome='%s'}})"
+    assert _settled(servers, query % "stored", 1) == _settled(servers, query % "replayed", 1) == 1
+
+
+def test_the_digest_that_was_refused_came_once(app: Monitored, refusal: Refusal) -> None:
+    assert app.mails_with(POST) == 1
 
 
 def test_an_open_breaker_refused_calls_that_never_reached_the_endpoint(

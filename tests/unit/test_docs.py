@@ -12,6 +12,8 @@ import opentelemetry.environment_variables
 import opentelemetry.sdk.environment_variables
 import pytest
 
+from spanguard.config_manager import load_profile
+from spanguard.guard import GuardRegistry
 from spanguard.stack import GoMissingError, Stack, StackSettings
 from spanguard.testing import OtlpReceiver
 
@@ -147,6 +149,19 @@ def test_the_drawings_of_the_strategies_are_what_the_limiters_do() -> None:
     )
 
     assert ran.returncode == 0, ran.stderr
+
+
+def test_the_tables_on_the_page_of_profiles_are_a_profile(tmp_path: Path) -> None:
+    blocks = re.findall(
+        r"^```toml\n(.*?)^```", (DOCS / "profiles.md").read_text("utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    page = tmp_path / "page.toml"
+    page.write_text("\n".join(blocks), "utf-8")
+
+    profile = load_profile(page)
+
+    assert len(blocks) > 2
+    GuardRegistry().check(profile)
 
 
 def test_every_variable_of_the_sdk_is_on_the_page_of_telemetry() -> None:

@@ -11,6 +11,7 @@ import pytest
 from spanguard import SpanguardError, semconv
 from spanguard.config_manager import Environment
 from spanguard.error_handling import CircuitBreakerError, circuit_breakers, with_circuit_breaker
+from spanguard.guard import guards
 from spanguard.monitoring import alert_manager
 from spanguard.production_integration import (
     ProductionSystem,
@@ -18,7 +19,7 @@ from spanguard.production_integration import (
     initialize_production,
     shutdown_production,
 )
-from spanguard.rate_limiter import rate_limit_manager
+from spanguard.rate_limiter import TokenBucketLimiter, rate_limit_manager
 from spanguard.testing import Signals
 
 ALERT = semconv.ALERT_EVENT.name
@@ -27,6 +28,7 @@ ALERT = semconv.ALERT_EVENT.name
 @pytest.fixture(autouse=True)
 def _fresh(signals: Signals) -> Iterator[None]:
     """Capture sets the providers, so `setup` joins them and exports nothing; afterwards nothing is left."""
+    guards.reset(forget_guards=True)  # those of modules that other tests import
     yield
     shutdown_production()
 
@@ -68,7 +70,9 @@ def test_the_default_profile_builds_its_guards() -> None:
     initialize_production("TGE_Monitor")
     assert set(circuit_breakers.all()) == {"twitter_api", "news_feeds", "email_service", "database"}
     assert set(rate_limit_manager.all()) == {"twitter_api", "news_scraping", "api_endpoints", "email_sending"}
-    assert rate_limit_manager.get_limiter("news_scraping").burst == 20
+    scraping = rate_limit_manager.get_limiter("news_scraping")
+    assert isinstance(scraping, TokenBucketLimiter)
+    assert scraping.burst == 20
 
 
 def test_a_decorated_function_finds_the_breaker_of_the_profile(system: ProductionSystem) -> None:

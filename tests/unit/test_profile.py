@@ -72,7 +72,10 @@ def test_every_wrong_key_and_value_is_in_the_one_message(write: Path) -> None:
     assert "circuit_breakers.x.fail_maxx is not a known key. Did you mean 'fail_max'? Allowed here: alert," in message
     assert "rate_limiters.z.burst is missing." in message
     assert "circuit_breakers.y.window: give either size (calls) or seconds, not both" in message
-    assert "nope is not a known key. Allowed here: alerts, circuit_breakers, rate_limiters." in message
+    assert (
+        "nope is not a known key. Allowed here: alerts, bulkheads, circuit_breakers, dead_letters, guards, rate_limiters, "
+        "retries, timeouts." in message
+    )
 
 
 def test_an_unknown_name_lists_the_bundled_ones() -> None:

@@ -167,3 +167,16 @@ def test_other_settings_for_a_budget_that_exists_are_refused() -> None:
     retry_budget("settled", ratio=0.1)
     with pytest.raises(ConfigurationError, match="ratio"):
         retry_budget("settled", ratio=0.3)
+
+
+def test_other_numbers_keep_what_was_spent(clock: FakeClock) -> None:
+    budget = RetryBudget("b", ratio=0, window=10, min_per_second=1, clock=clock)
+    for _ in range(10):
+        assert budget.try_spend()
+    budget.reconfigure(ratio=0, window=10, min_per_second=2)
+    assert budget.utilization() == 0.5
+    budget.reconfigure(ratio=0, window=10, min_per_second=0.5)
+    assert not budget.try_spend()
+    with pytest.raises(ConfigurationError):
+        budget.reconfigure(ratio=-1)
+    assert (budget.ratio, budget.min_per_second) == (0, 0.5)

@@ -17,6 +17,15 @@ from spanguard.testing import FakeClock, Signals
 AWHILE = 30.0
 
 
+@pytest.fixture(autouse=True, params=["quick", "watched"])
+def _way(request: pytest.FixtureRequest) -> None:
+    """Every test runs where nothing records, and where a tracer may."""
+    if request.param == "watched":
+        request.getfixturevalue("signals")
+    elif "signals" not in request.fixturenames:
+        request.getfixturevalue("nothing_records")
+
+
 @pytest.fixture
 def policy(clock: FakeClock) -> Timeout:
     return Timeout(2.0, name="api", clock=clock)
@@ -317,3 +326,16 @@ async def test_a_cancelled_call_has_not_failed(policy: Timeout, clock: FakeClock
     with pytest.raises(asyncio.CancelledError):
         await call
     assert signals.spans("guard api")[0].status == "unset"
+
+
+def test_other_seconds_are_for_the_calls_that_begin_after_them(clock: FakeClock) -> None:
+    timeout = Timeout(1, name="x", clock=clock)
+
+    def change() -> float | None:
+        timeout.seconds = 5
+        return remaining()
+
+    assert (timeout.call(change), timeout.call(remaining)) == (1, 5)
+    with pytest.raises(ConfigurationError):
+        timeout.seconds = 0
+    assert timeout.seconds == 5

@@ -12,85 +12,31 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 from types import UnionType
-from typing import Any, Final, Literal, Self, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
+from spanguard.config_manager.sections import (
+    AlertSettings,
+    BreakerSettings,
+    BulkheadSettings,
+    DeadLetterSettings,
+    GuardSettings,
+    LimiterSettings,
+    RetrySettings,
+    TimeoutSettings,
+)
 from spanguard.errors import ConfigurationError
 
 DEFAULT_PROFILE: Final = "tge_monitor"
 ENVIRONMENT_PREFIX: Final = "SPANGUARD_"
 
 _NAME: Final = re.compile(r"[a-z0-9_]+")
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FailureRateSettings(_Section):
-    """`failure_rate`: the parameters of `spanguard.error_handling.FailureRate`."""
-
-    threshold: float = 0.5
-    minimum_calls: int = 10
-
-
-class SlowCallSettings(_Section):
-    """`slow_call`: the parameters of `spanguard.error_handling.SlowCall`."""
-
-    duration: float
-    rate: float = 1.0
-    minimum_calls: int = 10
-
-
-class WindowSettings(_Section):
-    """`window`: the last `size` calls, or the calls of the last `seconds` seconds."""
-
-    size: int | None = None
-    seconds: float | None = None
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if (self.size is None) == (self.seconds is None):
-            raise ValueError("give either size (calls) or seconds, not both and not neither")
-        return self
-
-
-class BreakerSettings(_Section):
-    """One `[circuit_breakers.<name>]`: the parameters of `spanguard.error_handling.CircuitBreaker`, and its alert.
-
-    `alert` is the severity of the application alert `DependencyUnavailable`, which stands from the breaker's opening
-    until it is closed again; "none" raises none.
-    """
-
-    fail_max: int = 5
-    reset_timeout: float = 60.0
-    success_threshold: int = 1
-    half_open_max_calls: int = 1
-    probe_lease: float = 60.0
-    failure_rate: FailureRateSettings | None = None
-    slow_call: SlowCallSettings | None = None
-    window: WindowSettings | None = None
-    alert: Literal["critical", "warning", "info", "none"] = "critical"
-
-
-class LimiterSettings(_Section):
-    """One `[rate_limiters.<name>]`: `rate` requests a second on average, `burst` at once."""
-
-    rate: float
-    burst: int
-
-
-class AlertSettings(_Section):
-    """`[alerts]`: how often a standing alert is sent again, and where runbooks are found."""
-
-    resend_interval: float = 60.0
-    runbook_url: str = "https://github.com/spanguard/spanguard/blob/main/docs/runbooks/{name}.md"
 
 
 class Profile(BaseSettings):
@@ -102,6 +48,11 @@ class Profile(BaseSettings):
 
     circuit_breakers: dict[str, BreakerSettings] = Field(default_factory=dict)
     rate_limiters: dict[str, LimiterSettings] = Field(default_factory=dict)
+    retries: dict[str, RetrySettings] = Field(default_factory=dict)
+    timeouts: dict[str, TimeoutSettings] = Field(default_factory=dict)
+    bulkheads: dict[str, BulkheadSettings] = Field(default_factory=dict)
+    dead_letters: dict[str, DeadLetterSettings] = Field(default_factory=dict)
+    guards: dict[str, GuardSettings] = Field(default_factory=dict)
     alerts: AlertSettings = AlertSettings()
 
     @classmethod
@@ -173,7 +124,10 @@ def _explain(source: str, problem: Any) -> str:
         return f"profile {source}: {where}: {problem['ctx']['error']}."
     if problem["type"] == "missing":
         return f"profile {source}: {where} is missing."
-    return f"profile {source}: {where} is {problem['input']!r}; {_lower_first(problem['msg'])}."
+    # What is under `dead_letters`, or a breaker's `storage`, may be a URL with a password.
+    is_secret = problem["loc"][:1] == ("dead_letters",) or "storage" in problem["loc"][2:3]
+    found = "wrong" if is_secret else repr(problem["input"])
+    return f"profile {source}: {where} is {found}; {_lower_first(problem['msg'])}."
 
 
 def _allowed_keys(location: tuple[str | int, ...]) -> list[str]:

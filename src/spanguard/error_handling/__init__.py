@@ -9,6 +9,7 @@ from spanguard.error_handling.circuit_breaker import (
     CircuitBreakerRegistry,
     CountWindow,
     FailureRate,
+    RedisBreakerStorage,
     SlowCall,
     TimeWindow,
     circuit_breakers,
@@ -45,7 +46,16 @@ from spanguard.error_handling.error_handler import (
     ErrorSource,
     ErrorStats,
 )
-from spanguard.error_handling.retry import Attempt, Jitter, Retry, RetryBudget, RetryConfig, retry_budget, with_retry
+from spanguard.error_handling.retry import (
+    Attempt,
+    Jitter,
+    Retry,
+    RetryBudget,
+    RetryConfig,
+    RetryStats,
+    retry_budget,
+    with_retry,
+)
 from spanguard.error_handling.timeout import CallTimeoutError, Timeout, TimeoutStats
 from spanguard.errors import DeadlineExceededError
 from spanguard.telemetry.deadline import check_deadline, deadline, received_deadline, remaining
@@ -87,10 +97,12 @@ __all__ = [
     "Jitter",
     "LastGood",
     "LetterState",
+    "RedisBreakerStorage",
     "ReplayReport",
     "Retry",
     "RetryBudget",
     "RetryConfig",
+    "RetryStats",
     "SlowCall",
     "TimeWindow",
     "Timeout",

@@ -14,10 +14,10 @@ from opentelemetry._logs import SeverityNumber
 
 from spanguard import forms, semconv
 from spanguard.clock import SYSTEM_CLOCK, Clock
-from spanguard.errors import ConfigurationError, DeadlineExceededError, SpanguardError
+from spanguard.errors import ConfigurationError, DeadlineExceededError, SpanguardError, notes_of
 from spanguard.telemetry import emit
 from spanguard.telemetry.deadline import Ends, current
-from spanguard.telemetry.spans import GuardSpan, annotate, root_of
+from spanguard.telemetry.spans import GuardSpan, annotate, has_provider, root_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,8 +39,8 @@ class CallTimeoutError(SpanguardError, TimeoutError):
         self.seconds = seconds
         super().__init__(f"timeout {name!r}: the call did not end within {seconds:.3g} s.")
 
-    def __reduce__(self) -> tuple[type[CallTimeoutError], tuple[str, float]]:
-        return type(self), (self.name, self.seconds)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.seconds), notes_of(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +93,10 @@ class Timeout:
 
     def __init__(self, seconds: float, *, name: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._name = forms.check_name("timeout", name)
-        problem = forms.wrong_seconds("seconds", seconds)
-        if problem:
-            raise ConfigurationError(f"timeout {name!r}: {problem}")
-        self._seconds = seconds
+        self.seconds = seconds
         self._clock = clock
         self._tally = forms.Tally(semconv.TIMEOUT_CALLS_METRIC, name, semconv.TIMEOUT_OUTCOME)
+        self._in_time = self._tally.cell("in_time")
 
     def __repr__(self) -> str:
         return f"Timeout({self._seconds}, name={self._name!r})"
@@ -110,8 +108,15 @@ class Timeout:
 
     @property
     def seconds(self) -> float:
-        """The time that a call has."""
+        """The time that a call has. A change is for the calls that begin after it."""
         return self._seconds
+
+    @seconds.setter
+    def seconds(self, seconds: float) -> None:
+        problem = forms.wrong_seconds("seconds", seconds)
+        if problem:
+            raise ConfigurationError(f"timeout {self._name!r}: {problem}")
+        self._seconds = seconds
 
     def call(self, func: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Call `func`, which can ask how much time is left.
@@ -121,8 +126,27 @@ class Timeout:
             DeadlineExceededError: a deadline around it has passed.
             TypeError: it returned a coroutine or a generator, whose work would be done outside.
         """
-        with Calling(self, root_of(func)):
-            return forms.finished(self._name, func(*args, **kwargs))
+        outer, seconds = current.get(), self._seconds
+        if has_provider() or (outer is not None and outer.remaining() <= seconds):
+            with Calling(self, root_of(func)):
+                return forms.finished(self._name, func(*args, **kwargs))
+        clock = self._clock
+        start = clock.monotonic()
+        marker = current.set(Ends(start + seconds, clock))
+        try:
+            result = func(*args, **kwargs)
+            if type(result) in forms.DEFERRED:
+                forms.finished(self._name, result)
+        except BaseException as error:
+            Calling.continued(self, seconds, start, marker).__exit__(type(error), error, None)
+            raise
+        if clock.monotonic() - start > seconds:
+            Calling.continued(self, seconds, start, marker).__exit__(None, None, None)
+            return result
+        current.reset(marker)
+        with self._tally.lock:
+            self._in_time.value += 1
+        return result
 
     async def call_async(self, func: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
         """Await `func(*args, **kwargs)`, and cancel it when its time is over.
@@ -134,9 +158,13 @@ class Timeout:
         async with Calling(self, root_of(func)):
             return await func(*args, **kwargs)
 
-    def calling(self) -> Calling:
-        """Return a context manager, for `with` and `async with`, whose block has so many seconds."""
-        return Calling(self, None)
+    def calling(self, operation: object = None) -> Calling:
+        """Return a context manager, for `with` and `async with`, whose block has so many seconds.
+
+        Args:
+            operation: what the block stands for: guards around one that are given the same object share a span.
+        """
+        return Calling(self, operation)
 
     def __call__(self, function: Callable[P, T], /) -> Callable[P, T]:
         """Decorate a function or coroutine function.
@@ -172,6 +200,13 @@ class Calling:
         self._alarm: asyncio.Task[None] | None = None
         self._seconds = self._start = 0.0
         self._is_ours = True
+
+    @classmethod
+    def continued(cls, timeout: Timeout, seconds: float, start: float, marker: Token[Ends | None]) -> Calling:
+        """Return a block that has begun already, with a deadline of its own and no span."""
+        calling = cls(timeout, None)
+        calling._seconds, calling._start, calling._marker = seconds, start, marker
+        return calling
 
     def __enter__(self) -> Self:
         """Begin.

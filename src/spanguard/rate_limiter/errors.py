@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spanguard.errors import BlockingWaitError, SpanguardError
+from spanguard.errors import BlockingWaitError, SpanguardError, notes_of
 from spanguard.rate_limiter.status import RateLimitStatus
 
 __all__ = ["BlockingWaitError", "RateLimitExceededError"]
@@ -21,5 +21,5 @@ class RateLimitExceededError(SpanguardError, TimeoutError):
         self.status = status
         super().__init__(f"rate limiter {name!r} has no permit; retry in {status.retry_after:.3g} s")
 
-    def __reduce__(self) -> tuple[type[RateLimitExceededError], tuple[str, RateLimitStatus]]:
-        return type(self), (self.name, self.status)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.status), notes_of(self)

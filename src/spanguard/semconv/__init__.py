@@ -93,6 +93,10 @@ from spanguard.semconv.circuit_breaker import (
     BREAKER_STATE_CHANGE_EVENT,
     BREAKER_STATES,
     BREAKER_STATUS_METRIC,
+    BREAKER_STORAGE_EVENT,
+    BREAKER_STORAGE_STATE,
+    BREAKER_STORAGE_STATES,
+    BREAKER_STORAGE_STATUS_METRIC,
     BREAKER_SUCCESSES,
     BREAKER_THRESHOLD,
     BREAKER_TO,
@@ -102,6 +106,7 @@ from spanguard.semconv.circuit_breaker import (
     BreakerOutcome,
     BreakerReason,
     BreakerState,
+    BreakerStorageState,
 )
 from spanguard.semconv.common import (
     COMPONENT,
@@ -145,6 +150,7 @@ from spanguard.semconv.error import (
     EXCEPTION_STACKTRACE,
     EXCEPTION_TYPE,
 )
+from spanguard.semconv.guard import CONFIG_RELOAD_EVENT, CONFIG_SECTIONS, TIME_IN_QUEUE
 from spanguard.semconv.model import Attribute, AttributeType, Event, Metric, MetricKind, Span, Stability
 from spanguard.semconv.rate_limiting import (
     LIMITER_AVAILABLE_METRIC,
@@ -263,6 +269,10 @@ __all__ = [
     "BREAKER_STATES",
     "BREAKER_STATE_CHANGE_EVENT",
     "BREAKER_STATUS_METRIC",
+    "BREAKER_STORAGE_EVENT",
+    "BREAKER_STORAGE_STATE",
+    "BREAKER_STORAGE_STATES",
+    "BREAKER_STORAGE_STATUS_METRIC",
     "BREAKER_SUCCESSES",
     "BREAKER_THRESHOLD",
     "BREAKER_TO",
@@ -281,6 +291,8 @@ __all__ = [
     "BULKHEAD_WAITED",
     "CALL_SPAN",
     "COMPONENT",
+    "CONFIG_RELOAD_EVENT",
+    "CONFIG_SECTIONS",
     "DEADLINE_BAGGAGE",
     "DEAD_LETTER_ATTEMPTS",
     "DEAD_LETTER_ID",
@@ -352,6 +364,7 @@ __all__ = [
     "TIMEOUT_EXCEEDED_EVENT",
     "TIMEOUT_LIMIT",
     "TIMEOUT_OUTCOME",
+    "TIME_IN_QUEUE",
     "WAIT_SPAN",
     "AdaptiveOutcome",
     "AdaptiveReason",
@@ -360,6 +373,7 @@ __all__ = [
     "BreakerOutcome",
     "BreakerReason",
     "BreakerState",
+    "BreakerStorageState",
     "Event",
     "LimiterStorageState",
     "Metric",

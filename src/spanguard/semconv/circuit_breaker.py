@@ -21,6 +21,7 @@ BreakerReason = Literal[
     "manual",
     "storage",
 ]
+BreakerStorageState = Literal["available", "degraded"]
 
 BREAKER_STATES: Final[tuple[BreakerState, ...]] = get_args(BreakerState)
 BREAKER_STATE: Final = Attribute(
@@ -68,6 +69,14 @@ BREAKER_RETRY_AFTER: Final = Attribute(
     "spanguard.circuit_breaker.retry_after", "double", "How long the breaker will stay open.", unit="s"
 )
 
+BREAKER_STORAGE_STATES: Final[tuple[BreakerStorageState, ...]] = get_args(BreakerStorageState)
+BREAKER_STORAGE_STATE: Final = Attribute(
+    "spanguard.circuit_breaker.storage.state",
+    "string",
+    "Whether the storage through which processes share the breaker answers; while it is `degraded`, each goes on with its own state.",
+    values=BREAKER_STORAGE_STATES,
+)
+
 BREAKER_CALLS_METRIC: Final = Metric(
     "spanguard.circuit_breaker.calls",
     MetricKind.COUNTER,
@@ -103,4 +112,17 @@ BREAKER_STATE_CHANGE_EVENT: Final = Event(
         BREAKER_RETRY_AFTER,
         ERROR_TYPE,
     ),
+)
+BREAKER_STORAGE_STATUS_METRIC: Final = Metric(
+    "spanguard.circuit_breaker.storage.status",
+    MetricKind.UPDOWNCOUNTER,
+    "{storage}",
+    "1 for the state that the breaker's shared storage is in, 0 for the other; storages that share a name add up.",
+    (POLICY_NAME, BREAKER_STORAGE_STATE),
+)
+BREAKER_STORAGE_EVENT: Final = Event(
+    "spanguard.circuit_breaker.storage.status_change",
+    "The shared storage of the breaker was lost, so that the breaker goes on with the state of its process, or is back.",
+    (POLICY_NAME, BREAKER_STORAGE_STATE),
+    (ERROR_TYPE,),
 )

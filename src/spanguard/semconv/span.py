@@ -11,6 +11,7 @@ from spanguard.semconv.circuit_breaker import BREAKER_OUTCOME, BREAKER_RETRY_AFT
 from spanguard.semconv.common import ERROR_TYPE, OUTCOME, POLICY_NAME
 from spanguard.semconv.dead_letter import DEAD_LETTER_ID, DEAD_LETTER_OPERATION, DEAD_LETTER_QUEUE, DEAD_LETTER_REPLAYS
 from spanguard.semconv.degradation import DEGRADATION_SOURCE
+from spanguard.semconv.guard import TIME_IN_QUEUE
 from spanguard.semconv.model import Span
 from spanguard.semconv.rate_limiting import LIMITER_RESULT, LIMITER_RETRY_AFTER, LIMITER_STRATEGY
 from spanguard.semconv.retry import RETRY_ATTEMPT, RETRY_ATTEMPTS, RETRY_REASON
@@ -29,7 +30,12 @@ GUARD_SPAN: Final = Span(
         TIMEOUT_OUTCOME,
         BULKHEAD_OUTCOME,
         ADAPTIVE_OUTCOME,
+        LIMITER_RESULT,
+        LIMITER_RETRY_AFTER,
+        LIMITER_STRATEGY,
+        TIME_IN_QUEUE,
         DEGRADATION_SOURCE,
+        DEAD_LETTER_QUEUE,
         ERROR_TYPE,
     ),
 )
@@ -97,6 +103,7 @@ ANNOTATIONS: Final = (
     ADAPTIVE_OUTCOME,
     BACKPRESSURE_OUTCOME,
     DEGRADATION_SOURCE,
+    DEAD_LETTER_QUEUE,
     POLICY_NAME,
 )
 """Attributes that a decision may write on a span of the application that happens to be current."""

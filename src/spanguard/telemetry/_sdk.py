@@ -15,7 +15,6 @@ from opentelemetry import _logs, metrics, trace
 from opentelemetry._logs._internal import ProxyLoggerProvider
 from opentelemetry.metrics._internal import _ProxyMeterProvider
 from opentelemetry.sdk import _configuration as configuration
-from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.environment_variables import (
     OTEL_CONFIG_FILE,
     OTEL_EXPORTER_OTLP_LOGS_PROTOCOL,
@@ -27,13 +26,11 @@ from opentelemetry.sdk.environment_variables import (
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import ProxyTracerProvider
 
 from spanguard.telemetry.internal import safely
 
 Signal = Literal["traces", "metrics", "logs"]
-Provider = TracerProvider | MeterProvider | LoggerProvider
 
 SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
 

@@ -46,6 +46,12 @@ def remaining() -> float | None:
     return None if ends is None else ends.remaining()
 
 
+def is_over() -> bool:
+    """Tell whether the deadline of the running code has passed."""
+    ends = current.get()
+    return ends is not None and ends.at <= ends.clock.monotonic()
+
+
 def check_deadline(what: str) -> None:
     """Refuse to begin what cannot finish.
 

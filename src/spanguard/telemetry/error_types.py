@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Final
 
@@ -12,7 +13,8 @@ MAX_TYPES: Final = 100
 """Distinct error types that one process tells apart; classes made at run time must not flood the metrics."""
 
 _names: dict[type[BaseException], str] = {}
-_lock = threading.Lock()
+# Re-entrant: a garbage collection inside the lock may close a guarded coroutine, whose end asks for its type.
+_lock = threading.RLock()
 
 
 def error_type(error: BaseException | type[BaseException]) -> str:
@@ -26,3 +28,11 @@ def error_type(error: BaseException | type[BaseException]) -> str:
             return OTHER
         name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
         return _names.setdefault(cls, name)
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it; that thread does not exist here
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -7,6 +7,7 @@ a callback of the application, or `log_sink` for a plain Python logger.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -133,3 +134,11 @@ def emit(
             for sink in _sinks:
                 with safely("event sink"):
                     sink(emitted)
+
+
+def _after_fork_in_child() -> None:
+    global _sinks_lock  # noqa: PLW0603 - another thread of the parent may have held it; that thread does not exist here
+    _sinks_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

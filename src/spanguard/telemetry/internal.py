@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ _logger = logging.getLogger("spanguard")
 _logger.addHandler(logging.NullHandler())
 
 _logged: set[tuple[str, str]] = set()
-_logged_lock = threading.Lock()
+_logged_lock = threading.RLock()  # re-entrant: a garbage collection inside it may end in another failure
 
 
 @contextmanager
@@ -46,3 +47,11 @@ def note_failure(component: str, error: BaseException) -> None:
         kind,
         semconv.TELEMETRY_ERRORS_METRIC.name,
     )
+
+
+def _after_fork_in_child() -> None:
+    global _logged_lock  # noqa: PLW0603 - another thread of the parent may have held it; that thread does not exist here
+    _logged_lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

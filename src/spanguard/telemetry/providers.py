@@ -52,6 +52,10 @@ class Telemetry:
         joined_are_flushed = self._for_each(self.joined, "force_flush", timeout)
         return self._for_each(self.built, "shutdown", timeout) and joined_are_flushed
 
+    def start_again_in_child(self) -> None:
+        """Drop a lock that another thread of the parent may have held."""
+        self._lock = threading.Lock()
+
     def _for_each(self, signals: tuple[_sdk.Signal, ...], method: str, timeout: float) -> bool:
         results: list[bool] = []
 
@@ -138,7 +142,10 @@ def _without_what_the_environment_says(arguments: Mapping[str, str | None]) -> d
 def _after_fork_in_child() -> None:
     global _lock  # noqa: PLW0603 - another thread of the parent may have held it; that thread does not exist here
     _lock = threading.Lock()
-    if _telemetry is not None and "metrics" in _telemetry.built:
+    if _telemetry is None:
+        return
+    _telemetry.start_again_in_child()
+    if "metrics" in _telemetry.built:
         provider = _sdk.current_provider("metrics")
         if isinstance(provider, MeterProvider):
             _sdk.forget_parent_metrics(provider)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -98,3 +99,13 @@ class _LogTap(LogRecordExporter):
 
     def shutdown(self) -> None:
         """Nothing is held."""
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it; that thread does not exist here
+    _lock = threading.Lock()
+    for signals in _captures:
+        signals.start_again_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 Attributes = Mapping[str, Any]
 
+_LOOK_AGAIN: Final = 0.05
 _STATUS: Final = ("unset", "ok", "error")
 _KIND: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 
@@ -110,19 +112,19 @@ class Signals:
     def wait_for(self, condition: Callable[[Signals], Any], *, timeout: float = 30.0, what: str = "signals") -> Any:
         """Wait until `condition(self)` is true, and return what it returned.
 
+        It is asked again whenever something arrives, and every 50 ms besides: an observable gauge moves only when it is
+        collected, which `points` and `value` do.
+
         Raises:
             TimeoutError: it did not become true within `timeout` seconds.
         """
-        result: Any = None
-
-        def holds() -> bool:
-            nonlocal result
-            result = condition(self)
-            return bool(result)
-
-        with self._arrived:
-            if not self._arrived.wait_for(holds, timeout):
+        end = time.monotonic() + timeout
+        while not (result := condition(self)):
+            left = end - time.monotonic()
+            if left <= 0:
                 raise TimeoutError(f"{what} did not arrive within {timeout} s")
+            with self._arrived:
+                self._arrived.wait(min(left, _LOOK_AGAIN))
         return result
 
     def mark_start(self) -> None:
@@ -132,6 +134,10 @@ class Signals:
             self._start = {(p.metric, tuple(sorted(p.attributes.items()))): p.value for p in points}
             self._spans.clear()
             self._events.clear()
+
+    def start_again_in_child(self) -> None:
+        """Drop a lock that another thread of the parent may have held. Runs in a child right after fork."""
+        self._arrived = threading.Condition()
 
     def add_traces(self, request: ExportTraceServiceRequest) -> None:
         """Take in a decoded OTLP request."""

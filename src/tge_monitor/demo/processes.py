@@ -71,6 +71,7 @@ def application(ends: OtherEnds, otlp_endpoint: str, directory: Path) -> Iterato
         "TGE_PROFILE": "demo",
         "TGE_ENVIRONMENT": "development",
         "TGE_DATABASE_URL": f"sqlite:///{directory / 'demo.db'}",
+        "SPANGUARD_DEAD_LETTERS__MAIL_DIGEST__URL": f"sqlite:///{directory / 'letters.db'}",
         "TGE_RECIPIENTS": "you@example.org",
         "TGE_PORT": "0",
     }

@@ -21,6 +21,8 @@ _SHOWN: Final = {
     "spanguard.circuit_breaker.state": "breaker",
     "spanguard.circuit_breaker.outcome": "outcome",
     "spanguard.rate_limiting.result": "limiter",
+    "spanguard.retry.attempt.count": "attempts",
+    "spanguard.degradation.source": "answer",
     "error.type": "error",
 }
 

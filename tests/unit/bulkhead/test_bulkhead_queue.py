@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from spanguard.error_handling import Bulkhead, BulkheadFullError
+from spanguard.errors import ConfigurationError
 from unit.bulkhead.callers import DEADLINE, all_taken, is_idle, running, until, wait_until
 
 
@@ -188,3 +189,12 @@ def test_threads_and_tasks_that_come_go_and_give_up_leave_all_permits_behind() -
         pass
     assert is_idle(bulkhead)
     assert bulkhead.stats().cancelled > 0
+
+
+def test_a_longer_wait_is_for_those_who_come_after_it(make: Callable[..., Bulkhead]) -> None:
+    bulkhead = make(1, queue=2, max_wait=1)
+    bulkhead.reconfigure(1, 2, 5)
+    assert (bulkhead.limit, bulkhead.queue, bulkhead.max_wait) == (1, 2, 5)
+    with pytest.raises(ConfigurationError):
+        bulkhead.reconfigure(1, 0, 5)
+    assert bulkhead.queue == 2

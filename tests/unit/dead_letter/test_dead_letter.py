@@ -30,6 +30,13 @@ def test_a_letter_knows_the_trace_that_failed(queue: DeadLetterQueue, signals: S
     assert (letter.trace_id, letter.span_id) == (span.trace_id, span.span_id)
 
 
+def test_the_span_that_failed_tells_of_the_queue(queue: DeadLetterQueue, signals: Signals) -> None:
+    with trace.get_tracer("test").start_as_current_span("work"):
+        queue.add("send", {})
+    (span,) = signals.spans("work")
+    assert span.attributes == {"spanguard.dead_letter.queue.name": queue.name}
+
+
 def test_secret_looking_keys_are_redacted_at_any_depth(queue: DeadLetterQueue) -> None:
     letter_id = queue.add("send", {"X-Api-Key": "s1", "list": [{"userPassword": "s2", "user": "u"}]})
     assert queue.show(letter_id).payload == {

@@ -109,7 +109,7 @@ def test_a_child_has_its_parents_answers_though_the_locks_were_held(dependency: 
     held, forked = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with policy._memories[0]._lock, policy._tally._lock:
+        with policy._memories[0]._lock, policy._tally.lock:
             held.set()
             forked.wait(30)
 

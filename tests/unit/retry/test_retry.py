@@ -274,3 +274,19 @@ def test_the_last_error_of_a_block_is_raised(retry: Callable[..., Retry], clock:
     with pytest.raises(ConnectionError, match="2"):
         ask()
     assert len(dependency.asked) == 3
+
+
+def test_the_statistics_count_all_retries_of_a_name() -> None:
+    first, second = Retry(name="counted", base_delay=0), Retry(name="counted", base_delay=0)
+    first.call(int)
+    second.changed(max_attempts=1).call(int)
+    stats = second.stats()
+    assert (stats.name, stats.success_without_retry, stats.success_with_retry) == ("counted", 2, 0)
+    assert stats.budget_utilization == 0
+
+
+def test_a_changed_retry_keeps_name_budget_and_clock() -> None:
+    clock = FakeClock()
+    retry = Retry(name="kept", clock=clock)
+    changed = retry.changed(max_attempts=7)
+    assert (changed.name, changed.config.max_attempts, changed.budget) == ("kept", 7, retry.budget)

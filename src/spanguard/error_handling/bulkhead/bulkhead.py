@@ -14,8 +14,9 @@ from opentelemetry._logs import SeverityNumber
 from spanguard import forms, semconv
 from spanguard.clock import SYSTEM_CLOCK, Clock
 from spanguard.error_handling.bulkhead.errors import BulkheadFullError
+from spanguard.error_handling.bulkhead.settings import check
 from spanguard.error_handling.bulkhead.stats import BulkheadStats
-from spanguard.errors import BlockingWaitError, ConfigurationError
+from spanguard.errors import BlockingWaitError
 from spanguard.permits import Permits, Stay, stand_in_queue, stand_in_queue_async
 from spanguard.telemetry import COUNTS, emit, histograms
 from spanguard.telemetry.spans import GuardSpan, add_child, annotate, has_provider, root_of
@@ -53,7 +54,7 @@ class Bulkhead:
         self, limit: int, queue: int = 0, max_wait: float | None = None, *, name: str, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         self._name = forms.check_name("bulkhead", name)
-        _check(name, limit, queue, max_wait)
+        check(name, limit, queue, max_wait)
         self._limit = limit
         self._queue = queue
         self._max_wait = max_wait
@@ -107,11 +108,15 @@ class Bulkhead:
                     return forms.finished(self._name, func(*args, **kwargs))
                 finally:
                     permits.give_back()
-        permits = self._enter()
+        permits = self._permits
+        # The public getter of the loop raises, at a microsecond each.
+        if (self._queue and asyncio._get_running_loop() is not None) or not permits.take():  # noqa: SLF001
+            permits = self._enter()
         try:
-            return forms.finished(self._name, func(*args, **kwargs))
+            result = func(*args, **kwargs)
         finally:
             permits.give_back()
+        return forms.finished(self._name, result) if type(result) in forms.DEFERRED else result
 
     async def call_async(self, func: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
         """Await `func(*args, **kwargs)` as soon as there is a permit.
@@ -134,12 +139,15 @@ class Bulkhead:
         finally:
             permits.give_back()
 
-    def calling(self) -> Calling:
+    def calling(self, operation: object = None) -> Calling:
         """Return a context manager, for `with` and `async with`, whose block runs with a permit.
 
         Entering raises what `call` and `call_async` raise.
+
+        Args:
+            operation: what the block stands for: guards around one that are given the same object share a span.
         """
-        return Calling(self)
+        return Calling(self, operation)
 
     def __call__(self, function: Callable[P, T], /) -> Callable[P, T]:
         """Decorate a function or coroutine function.
@@ -150,15 +158,23 @@ class Bulkhead:
         return forms.decorate(self._name, function, self.call, self.call_async)
 
     def resize(self, *, limit: int | None = None, queue: int | None = None) -> None:
-        """Change the numbers while calls run. Whoever has a permit or a place keeps it.
+        """Change the numbers while calls run, as `reconfigure` does; what is left out stays.
 
         Raises:
             ConfigurationError: a number is out of range.
         """
-        limit = self._limit if limit is None else limit
-        queue = self._queue if queue is None else queue
-        _check(self._name, limit, queue, self._max_wait)
-        self._limit, self._queue = limit, queue
+        self.reconfigure(
+            self._limit if limit is None else limit, self._queue if queue is None else queue, self._max_wait
+        )
+
+    def reconfigure(self, limit: int, queue: int = 0, max_wait: float | None = None) -> None:
+        """Have these settings from now on. Whoever has a permit or a place keeps it; who waits does so as it began.
+
+        Raises:
+            ConfigurationError: one or more settings are out of range or contradict each other; all are named.
+        """
+        check(self._name, limit, queue, max_wait)
+        self._limit, self._queue, self._max_wait = limit, queue, max_wait
         self._permits.resize(limit, queue)
 
     def stats(self) -> BulkheadStats:
@@ -254,10 +270,11 @@ class Bulkhead:
 class Calling:
     """What `calling()` returns: the block under `with` or `async with` runs with a permit."""
 
-    __slots__ = ("_bulkhead", "_permits", "_span")
+    __slots__ = ("_bulkhead", "_operation", "_permits", "_span")
 
-    def __init__(self, bulkhead: Bulkhead) -> None:
+    def __init__(self, bulkhead: Bulkhead, operation: object) -> None:
         self._bulkhead = bulkhead
+        self._operation = operation or self
         self._permits: Permits | None = None
         self._span: GuardSpan | None = None
 
@@ -300,29 +317,11 @@ class Calling:
     def _begin(self) -> None:
         if self._permits is not None:
             raise RuntimeError("this calling() block is under way; ask the bulkhead for another with calling().")
-        self._span = forms.new_span(self._bulkhead.name, self)
+        self._span = forms.new_span(self._bulkhead.name, self._operation)
 
     def _end(self, error: BaseException) -> None:
         span, self._span = self._span, None
         forms.end_span(span, error, is_refusal=isinstance(error, BulkheadFullError))
-
-
-def _check(name: str, limit: object, queue: object, max_wait: object) -> None:
-    problems = []
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-        problems.append(f"limit is {limit!r}; it must be a whole number of at least 1.")
-    if not isinstance(queue, int) or isinstance(queue, bool) or queue < 0:
-        problems.append(f"queue is {queue!r}; it must be a whole number of at least 0.")
-    if max_wait is not None:
-        problem = forms.wrong_seconds("max_wait", max_wait, hint=", or None for no end")
-        if problem:
-            problems.append(problem)
-        if queue == 0:
-            problems.append(
-                f"max_wait is {max_wait!r}, but queue is 0, so nobody would wait; set queue or leave it out."
-            )
-    if problems:
-        raise ConfigurationError([f"bulkhead {name!r}: {problem}" for problem in problems])
 
 
 _bulkheads: weakref.WeakSet[Bulkhead] = weakref.WeakSet()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from spanguard.errors import SpanguardError
+from spanguard.errors import SpanguardError, notes_of
 
 
 class BulkheadFullError(SpanguardError, TimeoutError):
@@ -32,5 +32,5 @@ class BulkheadFullError(SpanguardError, TimeoutError):
             why = f"all {limit} permits are taken and there is no place in the queue ({queued} wait)"
         super().__init__(f"bulkhead {name!r} is full: {why}. The call was not made.")
 
-    def __reduce__(self) -> tuple[type[BulkheadFullError], tuple[object, ...]]:
-        return type(self), (self.name, self.outcome, self.limit, self.queued, self.waited)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.outcome, self.limit, self.queued, self.waited), notes_of(self)

@@ -14,6 +14,7 @@ from spanguard.error_handling.circuit_breaker.settings import (
     SlowCall,
     TimeWindow,
 )
+from spanguard.error_handling.circuit_breaker.shared import RedisBreakerStorage
 from spanguard.error_handling.circuit_breaker.stats import BreakerStats
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "CircuitBreakerRegistry",
     "CountWindow",
     "FailureRate",
+    "RedisBreakerStorage",
     "SlowCall",
     "TimeWindow",
     "circuit_breakers",

@@ -19,6 +19,7 @@ from spanguard.error_handling.circuit_breaker.settings import (
     SlowCall,
     Window,
 )
+from spanguard.error_handling.circuit_breaker.shared import RedisBreakerStorage
 from spanguard.error_handling.circuit_breaker.stats import BreakerStats
 from spanguard.error_handling.circuit_breaker.storage import PYBREAKER_STATES, STATES
 from spanguard.telemetry.spans import has_provider
@@ -41,7 +42,8 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
         success_threshold: successful probes that close it. 1 as in pybreaker.
         exclude: exceptions, or predicates of one, that are no failures: they count as a success of the dependency.
         listeners: `pybreaker.CircuitBreakerListener` objects; called in the thread of the call, outside the lock.
-        state_storage: where the state lives if not here; asked at each call, in the thread of the call.
+        state_storage: where the state lives if not here. A `RedisBreakerStorage` shares it with other processes;
+            any other of pybreaker's is asked at each call, in the thread of the call.
         name: the policy name in every signal; keep it low in cardinality.
         throw_new_error_on_trip: raise `CircuitBreakerError` (from the failure) when a failure opens the breaker;
             otherwise the failure itself.
@@ -55,7 +57,8 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
         clock: what measures time.
 
     Raises:
-        ConfigurationError: one or more settings are out of range or contradict each other; all are named.
+        ConfigurationError: one or more settings are out of range or contradict each other; all are named. Or the
+            storage serves another breaker already.
     """
 
     emits_its_own_signals: Final = True
@@ -103,6 +106,8 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
             name,
             throw_new_error_on_trip,
         )
+        if isinstance(state_storage, RedisBreakerStorage):
+            self._core.share(state_storage)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._core.signals.policy!r}: {self._machine.state}>"
@@ -177,7 +182,7 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
         self, func: Callable[..., Awaitable[T]], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> T:
         passage = Passage(self._core)
-        passage.enter(func, args, kwargs)
+        await passage.enter_async(func, args, kwargs)
         try:
             result = await func(*args, **kwargs)
         except BaseException as error:
@@ -186,12 +191,15 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
         passage.succeed()
         return result
 
-    def calling(self) -> guarding.Calling:  # type: ignore[override]  # theirs is for `with` alone
+    def calling(self, operation: object = None) -> guarding.Calling:  # type: ignore[override]  # theirs is for `with` alone
         """Return a context manager, for `with` and `async with`, whose block is one guarded call.
 
         Entering raises CircuitBreakerError where the call is refused, leaving where its failure opened the breaker.
+
+        Args:
+            operation: what the block stands for: guards around one that are given the same object share a span.
         """
-        return guarding.Calling(self._core)
+        return guarding.Calling(self._core, operation)
 
     @overload  # type: ignore[override]
     def __call__(self, function: Callable[P, T], /) -> Callable[P, T]: ...
@@ -290,12 +298,20 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
     def success_threshold(self, threshold: int) -> None:
         self._change(success_threshold=threshold)
 
-    def _change(self, **changes: Any) -> None:
-        settings = replace(self.settings, **changes)
+    def reconfigure(self, settings: BreakerSettings) -> None:
+        """Go by these settings from now on: state, counts and window stay, and so do the calls that are under way.
+
+        A window whose kind changes, from calls to seconds or back, begins empty.
+
+        Raises:
+            ConfigurationError: one or more are out of range or contradict each other; all are named.
+        """
         settings.check(self.name)
         self.settings = settings
-        for name, value in changes.items():
-            setattr(self._machine, name, value)
+        self._core.reconfigure(settings)
+
+    def _change(self, **changes: Any) -> None:
+        self.reconfigure(replace(self.settings, **changes))
 
     @property
     def name(self) -> str | None:

@@ -14,6 +14,9 @@ from spanguard.clock import Clock
 from spanguard.error_handling.circuit_breaker.errors import CircuitBreakerError
 from spanguard.error_handling.circuit_breaker.machine import Machine, Permit
 from spanguard.error_handling.circuit_breaker.settings import BreakerSettings
+from spanguard.error_handling.circuit_breaker.shared import RedisBreakerStorage
+from spanguard.error_handling.circuit_breaker.shared.breaker_share import BreakerShare
+from spanguard.error_handling.circuit_breaker.shared.link import Lease, start_again_in_child
 from spanguard.error_handling.circuit_breaker.stats import BreakerStats
 from spanguard.error_handling.circuit_breaker.storage import PYBREAKER_STATES, STATES, StoredState
 from spanguard.instrumentation.pybreaker import BreakerSignals, Outcome, State, StateChange
@@ -34,6 +37,7 @@ class BreakerCore:
         machine: the state.
         lock: what guards it.
         signals: what the breaker emits.
+        now: seconds, by the clock of the machine.
         success: the count that the quick way through the breaker bumps.
     """
 
@@ -48,14 +52,21 @@ class BreakerCore:
         self._breaker = breaker
         self._clock = clock
         self._is_timed = settings.slow_call is not None
-        self._stored = None if storage is None else StoredState(storage, clock)
+        is_shared = isinstance(storage, RedisBreakerStorage)
+        self._stored = None if storage is None or is_shared else StoredState(storage, clock)
         self._writes_under_way = 0
         # Re-entrant: a garbage collection inside the lock may close a guarded generator, which reports its end.
         self.lock = threading.RLock()
-        self.machine = Machine(settings, self._first_state(), clock.monotonic(), has_door=storage is None)
+        self.machine = Machine(settings, self._first_state(), clock.monotonic(), has_door=self._stored is None)
+        self.now = clock.monotonic
         self.rename(name)
         self._recall_opening()
         _cores.add(self)
+        self._share: BreakerShare | None = None
+
+    def share(self, storage: RedisBreakerStorage) -> None:
+        """Share the state from now on: the link's thread may move the machine, and tell of it, at once."""
+        self._share = BreakerShare(self, storage)
 
     def _first_state(self) -> State:
         if self._stored is None:
@@ -87,14 +98,32 @@ class BreakerCore:
         if door is not None:
             return door
         self.adopt()
+        return self._admit(self._share.ask() if self._share is not None else None)
+
+    async def admit_async(self) -> Permit:
+        """Return the permit for one call, without blocking the event loop where other processes have a say.
+
+        Raises:
+            CircuitBreakerError: there is none.
+        """
+        if self._share is None or self.machine.door is not None:
+            return self.admit()
+        return self._admit(await self._share.ask_async())
+
+    def _admit(self, lease: Lease | None) -> Permit:
         now = self._clock.monotonic()
+        change = None
         with self.lock:
-            permit, change = self.machine.admit(now)
-            self._expect_write(change)
+            permit = None
+            if lease is None or lease.is_granted or self.machine.state == "closed":
+                permit, change = self.machine.admit(now)
+                self._expect_write(change)
             if permit is None:
                 self.signals.rejected.value += 1
                 refusal = self._error(now)
-        self._announce(change)
+        if self._share is not None:
+            self._share.bind(lease, permit)
+        self.announce(change)
         if permit is None:
             raise refusal
         return permit
@@ -123,6 +152,7 @@ class BreakerCore:
             with self.lock:
                 self.machine.release(permit)
                 self.signals.cell("ignored", error_type(error)).value += 1
+            self._end(permit, None, succeeded=False)
             return "ignored", None
         if not self._is_failure(error):
             return self._settle_well(permit, started, error), None
@@ -135,8 +165,9 @@ class BreakerCore:
             self.signals.cell("failure", error_type(error)).value += 1
             if change is not None and self._breaker._throw_new_error_on_trip:  # noqa: SLF001 - pybreaker has no getter
                 trip = self._error(now, was_called=True)
+        self._end(permit, change, succeeded=False)
         self.tell("failure", error)
-        self._announce(change)
+        self.announce(change)
         return "failure", trip
 
     def _settle_well(self, permit: Permit, started: float | None, excluded: BaseException | None) -> Outcome:
@@ -151,9 +182,14 @@ class BreakerCore:
             change = self.machine.succeed(permit, now, slow=slow, successes=counted)
             self._expect_write(change)
             self.signals.cell(outcome, None if excluded is None else error_type(excluded)).value += 1
-        self._announce(change)
+        self._end(permit, change, succeeded=True)
+        self.announce(change)
         self.tell("success")
         return outcome
+
+    def _end(self, permit: Permit, change: StateChange | None, *, succeeded: bool) -> None:
+        if self._share is not None:
+            self._share.end(permit, change, succeeded=succeeded)
 
     def _is_failure(self, error: BaseException) -> bool:
         with safely("circuit_breaker.exclude"):
@@ -186,9 +222,14 @@ class BreakerCore:
         with self.lock:
             change = self.machine.move(target, "manual", self._clock.monotonic())
             self._expect_write(change)
+            if self._share is not None:
+                # What somebody asked for stands, whatever other processes did.
+                self._share.note_move(is_forced=True)
+        if self._share is not None:
+            self._share.wake()
         if change is None and target == "open" and self._stored is not None:
             self._stored.note_opened()
-        self._announce(change)
+        self.announce(change)
 
     def adopt(self) -> None:
         """Take over the state that the storage has, if this breaker keeps its state in one."""
@@ -209,15 +250,22 @@ class BreakerCore:
             change = self.machine.move(state, "storage", now)
             if state == "open":
                 self.machine.opened_at = now - open_for
-        self._announce(change, is_stored=True)
+        self.announce(change, is_stored=True)
 
     def _expect_write(self, change: StateChange | None) -> None:
-        if change is not None and self._stored is not None:
-            self._writes_under_way += 1
-
-    def _announce(self, change: StateChange | None, *, is_stored: bool = False) -> None:
         if change is None:
             return
+        if self._stored is not None:
+            self._writes_under_way += 1
+        if self._share is not None:
+            self._share.note_move()
+
+    def announce(self, change: StateChange | None, *, is_stored: bool = False) -> None:
+        """Tell everybody of a move, and the storage too unless it has told of the move itself."""
+        if change is None:
+            return
+        if self._share is not None and not is_stored:
+            self._share.wake()
         if self._stored is not None and not is_stored:
             self._stored.write(change)
             with self.lock:
@@ -235,6 +283,12 @@ class BreakerCore:
         for listener in tuple(listeners) if listeners else ():
             with safely("circuit_breaker.listener"):
                 getattr(listener, hook)(self._breaker, *args, **kwargs)
+
+    def reconfigure(self, settings: BreakerSettings) -> None:
+        """Go by other settings from now on."""
+        with self.lock:
+            self._is_timed = settings.slow_call is not None
+            self.machine.reconfigure(settings)
 
     # --- looks -----------------------------------------------------------------------------------------------------
 
@@ -290,6 +344,8 @@ _cores: weakref.WeakSet[BreakerCore] = weakref.WeakSet()
 def _after_fork_in_child() -> None:
     for core in list(_cores):
         core.start_again_in_child()
+    # Their threads take the locks of the cores.
+    start_again_in_child()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pybreaker
 
-from spanguard.errors import SpanguardError
+from spanguard.errors import SpanguardError, notes_of
 from spanguard.instrumentation.pybreaker import UNNAMED, State
 from spanguard.telemetry import error_type
 
@@ -38,6 +38,11 @@ class CircuitBreakerError(SpanguardError, pybreaker.CircuitBreakerError):
         self._was_called = was_called
         super().__init__(self._message())
 
+    @property
+    def was_called(self) -> bool:
+        """Whether the call was made, and its failure opened the breaker; else it was refused."""
+        return self._was_called
+
     def _message(self) -> str:
         if self._was_called:
             what = "was opened by this call's failure"
@@ -50,7 +55,8 @@ class CircuitBreakerError(SpanguardError, pybreaker.CircuitBreakerError):
         return f"circuit breaker {self.name or UNNAMED!r} {what}.{last}{when}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.name, self.state, self.retry_after, self._was_called, self.last_error_type)
+        known = (type(self), self.name, self.state, self.retry_after, self._was_called, self.last_error_type)
+        return _rebuild, known, notes_of(self)
 
 
 def _rebuild(

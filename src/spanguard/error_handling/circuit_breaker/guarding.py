@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -21,10 +21,11 @@ DEFERRED: Final = frozenset({GeneratorType, CoroutineType, AsyncGeneratorType})
 class Calling:
     """What `calling()` returns: the block under `with` or `async with` is one guarded call."""
 
-    __slots__ = ("_core", "_passage")
+    __slots__ = ("_core", "_operation", "_passage")
 
-    def __init__(self, core: BreakerCore) -> None:
+    def __init__(self, core: BreakerCore, operation: object) -> None:
         self._core = core
+        self._operation = operation or self
         self._passage: Passage | None = None
 
     def __enter__(self) -> Self:
@@ -33,12 +34,15 @@ class Calling:
         Raises:
             CircuitBreakerError: the breaker refuses it.
         """
-        if self._passage is not None:
-            raise RuntimeError("this calling() block is under way; ask the breaker for another with calling().")
-        passage = Passage(self._core)
-        passage.enter(self.__enter__, (), {})
+        passage = self._new_passage()
+        passage.enter(self.__enter__, (), {}, span_of=self._operation)
         self._passage = passage
         return self
+
+    def _new_passage(self) -> Passage:
+        if self._passage is not None:
+            raise RuntimeError("this calling() block is under way; ask the breaker for another with calling().")
+        return Passage(self._core)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -58,7 +62,10 @@ class Calling:
 
     async def __aenter__(self) -> Self:
         """Begin the call, as `__enter__` does."""
-        return self.__enter__()
+        passage = self._new_passage()
+        await passage.enter_async(self.__enter__, (), {}, span_of=self._operation)
+        self._passage = passage
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -73,7 +80,11 @@ def defer(passage: Passage, result: Any) -> Any:
         return guard_generator(passage, result)
     if isinstance(result, CoroutineType):
         return guard_coroutine(passage, result)
-    return async_generator_function(lambda: (passage, result))()
+
+    async def start() -> tuple[Passage, AsyncGenerator[Any, Any]]:
+        return passage, result
+
+    return async_generator_function(start)()
 
 
 async def guard_coroutine(passage: Passage, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -124,12 +135,12 @@ def _close(passage: Passage, inner: Generator[Any, Any, Any], closed: GeneratorE
 
 
 def async_generator_function(
-    start: Callable[..., tuple[Passage, AsyncGenerator[Any, Any]]],
+    start: Callable[..., Awaitable[tuple[Passage, AsyncGenerator[Any, Any]]]],
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Return a function that iterates what `start` returns; the passage ends with it, or when it raises or is closed."""
 
     async def iterate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        passage, inner = start(*args, **kwargs)
+        passage, inner = await start(*args, **kwargs)
         step: Callable[[], Any] = inner.__anext__
         while True:
             passage.resume()
@@ -183,9 +194,9 @@ def decorate(
 
     if inspect.isasyncgenfunction(function):
 
-        def start(*args: Any, **kwargs: Any) -> tuple[Passage, AsyncGenerator[Any, Any]]:
+        async def start(*args: Any, **kwargs: Any) -> tuple[Passage, AsyncGenerator[Any, Any]]:
             passage = Passage(find()._core)  # noqa: SLF001 - the other half of the breaker
-            passage.enter(function, args, kwargs)
+            await passage.enter_async(function, args, kwargs)
             passage.suspend()
             return passage, function(*args, **kwargs)
 

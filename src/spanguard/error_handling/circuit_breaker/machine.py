@@ -9,20 +9,26 @@ from __future__ import annotations
 from threading import get_ident
 
 from spanguard.error_handling.circuit_breaker.settings import BreakerSettings
-from spanguard.error_handling.circuit_breaker.windows import SlidingWindow, new_window
+from spanguard.error_handling.circuit_breaker.shared.link import Lease
+from spanguard.error_handling.circuit_breaker.windows import SlidingWindow, carried_over, new_window
 from spanguard.instrumentation.pybreaker import Reason, State, StateChange
 from spanguard.telemetry import error_type
 
 
 class Permit:
-    """The right to make one call. While the breaker is closed without windows, all calls share one."""
+    """The right to make one call. While the breaker is closed without windows, all calls share one.
 
-    __slots__ = ("generation", "lease_end", "state", "thread")
+    Attributes:
+        lease: what other processes know this probe by, if they share the breaker.
+    """
+
+    __slots__ = ("generation", "lease", "lease_end", "state", "thread")
 
     def __init__(self, generation: int, state: State, lease_end: float = 0.0) -> None:
         self.generation = generation
         self.state = state
         self.lease_end = lease_end
+        self.lease: Lease | None = None
         self.thread = get_ident()
 
 
@@ -38,6 +44,15 @@ class Machine:
     """
 
     def __init__(self, settings: BreakerSettings, state: State, now: float, *, has_door: bool) -> None:
+        self._may_have_door = has_door
+        self._apply(settings)
+        self.failures = 0
+        self.successes = 0
+        self.generation = 0
+        self.last_error: BaseException | None = None
+        self._enter(state, now)
+
+    def _apply(self, settings: BreakerSettings) -> None:
         self.fail_max = settings.fail_max
         self.reset_timeout = settings.reset_timeout
         self.success_threshold = settings.success_threshold
@@ -46,12 +61,7 @@ class Machine:
         self.failure_rate = settings.failure_rate
         self.slow_call = settings.slow_call
         self._window_settings = settings.effective_window
-        self._has_door = has_door and self._window_settings is None
-        self.failures = 0
-        self.successes = 0
-        self.generation = 0
-        self.last_error: BaseException | None = None
-        self._enter(state, now)
+        self._has_door = self._may_have_door and self._window_settings is None
 
     def _enter(self, state: State, now: float) -> None:
         self.state: State = state
@@ -66,6 +76,31 @@ class Machine:
             self.last_error = None
             if self._window_settings is not None:
                 self.window = new_window(self._window_settings)
+
+    def reconfigure(self, settings: BreakerSettings) -> None:
+        """Go by other settings from now on; the state, what was counted and who is under way stay."""
+        former = self._window_settings
+        self._apply(settings)
+        if self.state != "closed":
+            return
+        if self._window_settings is None:
+            self.window = None
+        elif self._window_settings != former:
+            self.window = carried_over(self.window, self._window_settings)
+        if not self._has_door:
+            self.door = None
+        elif self.door is None:
+            self.door = Permit(self.generation, "closed")
+
+    def begin_again(self, now: float) -> None:
+        """Enter the present state anew: it was left and entered elsewhere."""
+        self._enter(self.state, now)
+
+    def would_probe(self, now: float) -> bool:
+        """Tell whether `admit` would let a call through now that is a probe."""
+        if self.state == "closed" or self.retry_after(now) > 0:
+            return False
+        return self.state == "open" or sum(probe.lease_end > now for probe in self.probes) < self.half_open_max_calls
 
     def admit(self, now: float) -> tuple[Permit | None, StateChange | None]:
         """Return the permit for a call that would begin now, None if it is refused; and the move that this made."""

@@ -32,24 +32,70 @@ class Passage:
         passage._permit = permit
         return passage
 
-    def enter(self, operation: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def enter(
+        self,
+        operation: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        span_of: object = None,
+    ) -> None:
         """Get a permit and tell the listeners that the call begins.
+
+        Args:
+            operation: what is called.
+            args: with these arguments.
+            kwargs: and these.
+            span_of: the identity by which stacked guards share a span; `operation` under its decorators, if left out.
 
         Raises:
             CircuitBreakerError: the breaker refuses the call.
         """
-        core = self._core
-        if has_provider():
-            signals = core.signals
-            self._span = start_guard_span(signals.policy, root_of(operation), signals.span_attributes)
-            self.resume()
+        self._start_span(operation, span_of)
         try:
-            self._permit = core.admit()
+            self._permit = self._core.admit()
         except CircuitBreakerError as error:
-            self._end("rejected", "rejected", error, error.state, retry_after=error.retry_after)
+            self._refused(error)
             raise
-        core.tell("before_call", operation, *args, **kwargs)
-        self._started = core.start_of_call()
+        self._begin(operation, args, kwargs)
+
+    async def enter_async(
+        self,
+        operation: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        span_of: object = None,
+    ) -> None:
+        """Do as `enter` does; where other processes have a say in the permit, the event loop goes on meanwhile.
+
+        Raises:
+            CircuitBreakerError: the breaker refuses the call.
+        """
+        self._start_span(operation, span_of)
+        try:
+            self._permit = await self._core.admit_async()
+        except CircuitBreakerError as error:
+            self._refused(error)
+            raise
+        except BaseException as error:
+            self._end("failure", "ignored", error, self._core.machine.state)
+            raise
+        self._begin(operation, args, kwargs)
+
+    def _start_span(self, operation: Callable[..., Any], span_of: object) -> None:
+        if has_provider():
+            signals = self._core.signals
+            identity = root_of(operation) if span_of is None else span_of
+            self._span = start_guard_span(signals.policy, identity, signals.span_attributes)
+            self.resume()
+
+    def _refused(self, error: CircuitBreakerError) -> None:
+        self._end("rejected", "rejected", error, error.state, retry_after=error.retry_after)
+
+    def _begin(self, operation: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self._core.tell("before_call", operation, *args, **kwargs)
+        self._started = self._core.start_of_call()
 
     def suspend(self) -> None:
         """Make the former span current again for a while: whoever iterates must not find itself inside this one."""

@@ -66,6 +66,13 @@ class CircuitBreakerRegistry:
             self._given.pop(name, None)
             self._declared |= {name}
 
+    def remove(self, name: str) -> None:
+        """Forget one breaker and its declaration; without one of this name nothing happens."""
+        with self._lock:
+            self._breakers = {known: breaker for known, breaker in self._breakers.items() if known != name}
+            self._given.pop(name, None)
+            self._declared -= {name}
+
     def all(self) -> dict[str, CircuitBreaker]:
         """Return every breaker that is registered, by name."""
         return dict(self._breakers)

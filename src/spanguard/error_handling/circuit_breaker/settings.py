@@ -106,19 +106,19 @@ class BreakerSettings:
             yield from _whole("fail_max", self.fail_max, hint=", or None to go by the rates alone")
         yield from _whole("success_threshold", self.success_threshold)
         yield from _whole("half_open_max_calls", self.half_open_max_calls)
-        yield from _seconds("reset_timeout", self.reset_timeout, may_be_zero=True)
-        yield from _seconds("probe_lease", self.probe_lease)
+        yield from seconds("reset_timeout", self.reset_timeout, may_be_zero=True)
+        yield from seconds("probe_lease", self.probe_lease)
         if self.failure_rate is not None:
             yield from _ratio("failure_rate.threshold", self.failure_rate.threshold)
             yield from _whole("failure_rate.minimum_calls", self.failure_rate.minimum_calls)
         if self.slow_call is not None:
-            yield from _seconds("slow_call.duration", self.slow_call.duration)
+            yield from seconds("slow_call.duration", self.slow_call.duration)
             yield from _ratio("slow_call.rate", self.slow_call.rate)
             yield from _whole("slow_call.minimum_calls", self.slow_call.minimum_calls)
         if isinstance(self.window, CountWindow):
             yield from _whole("window.size", self.window.size)
         elif isinstance(self.window, TimeWindow):
-            yield from _seconds("window.seconds", self.window.seconds)
+            yield from seconds("window.seconds", self.window.seconds)
 
     def _contradictions(self) -> Iterator[str]:
         rates = {"failure_rate": self.failure_rate, "slow_call": self.slow_call}
@@ -167,7 +167,8 @@ def _whole(name: str, value: object, *, hint: str = "") -> Iterator[str]:
         yield f"{name} is {value!r}; it must be a whole number of at least 1{hint}."
 
 
-def _seconds(name: str, value: object, *, may_be_zero: bool = False) -> Iterator[str]:
+def seconds(name: str, value: object, *, may_be_zero: bool = False) -> Iterator[str]:
+    """Return what is wrong with a duration."""
     if isinstance(value, int | float) and not isinstance(value, bool) and (0 < value < float("inf")):
         return
     if may_be_zero and _is_number(value) and value == 0:

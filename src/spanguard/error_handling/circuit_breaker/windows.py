@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from spanguard.error_handling.circuit_breaker.settings import CountWindow, Window
 
@@ -25,6 +25,21 @@ class SlidingWindow(Protocol):
     def expire(self, now: float) -> None:
         """Let go of what is too old at `now` seconds."""
         ...
+
+    def take_over(self, other: Any) -> None:
+        """Take in what another window of the same kind holds."""
+        ...
+
+
+def carried_over(window: SlidingWindow | None, settings: Window) -> SlidingWindow:
+    """Return a window of these settings that holds what another one held, as far as it can.
+
+    A window of calls and one of seconds know different things, so that the other kind begins empty.
+    """
+    new = new_window(settings)
+    if type(new) is type(window):
+        new.take_over(window)
+    return new
 
 
 def new_window(settings: Window) -> SlidingWindow:
@@ -51,6 +66,10 @@ class _LastCalls:
 
     def expire(self, now: float) -> None:
         """Nothing grows old here."""
+
+    def take_over(self, other: _LastCalls) -> None:
+        for failed, slow in other._ring:
+            self.add(0.0, failed=failed, slow=slow)
 
 
 class _Bucket:
@@ -84,3 +103,13 @@ class _LastSeconds:
             self.calls -= gone.calls
             self.failures -= gone.failures
             self.slow -= gone.slow
+
+    def take_over(self, other: _LastSeconds) -> None:
+        for old in other._buckets:
+            number = int(old.number * other._width / self._width)
+            if not self._buckets or self._buckets[-1].number < number:
+                self._buckets.append(_Bucket(number))
+            for tally in (self, self._buckets[-1]):
+                tally.calls += old.calls
+                tally.failures += old.failures
+                tally.slow += old.slow

@@ -98,7 +98,7 @@ class DeadLetterQueue:
         self._redactor = Redactor(self._settings.redact)
         self._store = Store(url, name)
         self._claims = Claims(name, self._store, self._settings, clock)
-        self._gauges = Gauges(name, self._store.waiting, clock)
+        self._gauges = Gauges(name, self._store.seen_waiting, clock)
         self._lock = threading.Lock()
         self._handlers: dict[str, Callable[[DeadLetter], object]] = {}
         self._stored = stored_cell(self, name)

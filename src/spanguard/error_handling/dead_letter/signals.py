@@ -17,6 +17,7 @@ from spanguard.error_handling.dead_letter.letter import DeadLetter
 from spanguard.telemetry import COUNTS, Cell, emit
 from spanguard.telemetry.counts import AttributeValues
 from spanguard.telemetry.internal import note_failure, safely
+from spanguard.telemetry.spans import annotate
 
 COMPONENT: Final = "dead letters"
 """This room in `spanguard.telemetry.errors`."""
@@ -39,7 +40,8 @@ def stored_cell(owner: object, queue: str) -> Cell:
 
 
 def say_stored(queue: str, letter_id: int, operation: str, attempts: int, error_type: str | None) -> None:
-    """Emit the event of a new letter, in the trace that failed."""
+    """Emit the event of a new letter, in the trace that failed, whose current span tells of the queue too."""
+    annotate({semconv.DEAD_LETTER_QUEUE.key: queue})
     emit(
         semconv.DEAD_LETTER_STORED_EVENT,
         {

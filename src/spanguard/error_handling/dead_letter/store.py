@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -35,6 +36,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from spanguard.error_handling.dead_letter.engine import checked_url, open_engine
 from spanguard.error_handling.dead_letter.errors import DeadLetterDatabaseError
+from spanguard.error_handling.dead_letter.fork_gate import FORK_GATE
 from spanguard.error_handling.dead_letter.letter import DeadLetter, LetterState
 from spanguard.error_handling.dead_letter.settings import MAX_NAME
 from spanguard.errors import ResourceUnavailableError
@@ -105,7 +107,8 @@ class Store:
     def add(self, values: dict[str, Any]) -> int:
         """Store one letter, and return its id once it is on the disk."""
         if self._writers is not None:
-            return self._add_to_sqlite(self._writers, values)
+            with self._gate:
+                return self._add_to_sqlite(self._writers, values)
         with self._transaction() as connection:
             key: Any = connection.execute(_insert, values).inserted_primary_key
             return int(key[0])
@@ -218,6 +221,14 @@ class Store:
             ).one()
             return count, oldest
 
+    def seen_waiting(self) -> tuple[int, float | None]:
+        """Return what `waiting` does, for those who only look: that makes no file of SQLite where there is none."""
+        file = self._url.database or ""
+        # In SQLite's own form, file:..., only it can read an address.
+        if not (self._has_schema or self._writers is None or file.startswith("file:") or Path(file).exists()):
+            return 0, None
+        return self.waiting()
+
     def due_without(self, operations: Sequence[str], *, operation: str | None, now: float) -> int:
         """Return how many letters are due whose operation is not among these."""
         wanted = [self._mine, _waiting, _is_free(now), _c.available_at <= now, _c.operation.not_in(operations)]
@@ -228,20 +239,28 @@ class Store:
 
     def close(self) -> None:
         """Give back every connection."""
+        with self._gate:
+            self.close_connections()
+
+    def close_connections(self) -> None:
+        """Close the connections that are not in use just now."""
         while self._writers:
             self._writers.pop().close()
         self._engine.dispose()
 
     def start_again_in_child(self) -> None:
-        """Take connections of one's own after a fork. SQLite forbids even to close those of the parent, so they are kept."""
+        """Take connections of one's own after a fork. The parent still talks through the inherited ones: they are kept."""
         _of_parents.append((self._engine, self._writers))
         self._connect_anew()
 
     def _connect_anew(self) -> None:
         self._engine = open_engine(self._url, self._queue)
         self._writers: deque[PoolProxiedConnection] | None = None
+        self._gate: AbstractContextManager[None] = nullcontext()
         if self._engine.dialect.name == "sqlite":
             self._writers = deque()
+            self._gate = FORK_GATE
+            FORK_GATE.watch(self)
 
     def _add_to_sqlite(self, writers: deque[PoolProxiedConnection], row: dict[str, Any]) -> int:
         # SQLAlchemy's way from an insert to the driver costs as much as the insert and the disk together: the statement
@@ -250,9 +269,9 @@ class Store:
             self._ensure_schema()
             connection = writers.pop() if writers else self._engine.raw_connection()
             try:
-                cursor = connection.cursor()
-                cursor.execute(_SQLITE_INSERT, tuple(map(row.__getitem__, _ADDED)))
-                connection.commit()
+                driver: Any = connection.dbapi_connection
+                letter_id: int = driver.execute(_SQLITE_INSERT, tuple(map(row.__getitem__, _ADDED))).lastrowid
+                driver.commit()
             except BaseException:
                 connection.invalidate()
                 raise
@@ -262,7 +281,7 @@ class Store:
             writers.append(connection)
         else:
             connection.close()
-        return int(cursor.lastrowid)
+        return letter_id
 
     def _settle(self, letter_id: int, token: str, **values: Any) -> bool:
         wanted = (self._mine, _c.id == letter_id, _c.lease_token == token)
@@ -272,9 +291,10 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         try:
-            self._ensure_schema()
-            with self._engine.begin() as connection:
-                yield connection
+            with self._gate:
+                self._ensure_schema()
+                with self._engine.begin() as connection:
+                    yield connection
         except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             raise self._explained(error) from error
 

@@ -96,6 +96,12 @@ class GracefulDegradation:
         """The policy name in every signal."""
         return self._name
 
+    @property
+    def answers(self) -> tuple[type[BaseException], ...]:
+        """The errors that are answered: each source's own, or else those of the policy."""
+        bound = [self._on if source.on is Exception else source.on for source, _ in self._sources]
+        return tuple(dict.fromkeys(kind for on in bound for kind in (on if isinstance(on, tuple) else (on,))))
+
     def call(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call `func`; if it fails, return the answer of the first source that has one.
 

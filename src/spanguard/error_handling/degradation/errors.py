@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
-from spanguard.errors import SpanguardError
+from spanguard.errors import SpanguardError, notes_of
 
 
 class FallbackFailedError(SpanguardError, ExceptionGroup[Exception]):
@@ -34,5 +34,5 @@ class FallbackFailedError(SpanguardError, ExceptionGroup[Exception]):
         """Return a part of it, as `split` and `except*` ask for."""
         return type(self)(self.name, errors)
 
-    def __reduce__(self) -> tuple[type[FallbackFailedError], tuple[str, tuple[Exception, ...]]]:
-        return type(self), (self.name, self.exceptions)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.exceptions), notes_of(self)

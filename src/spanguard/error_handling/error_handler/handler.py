@@ -9,7 +9,6 @@ import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from types import MappingProxyType
 from typing import Final, Self
 
@@ -30,6 +29,7 @@ from spanguard.error_handling.error_handler.record import (
 from spanguard.error_handling.error_handler.stacktrace import place_of, stack_of
 from spanguard.error_handling.error_handler.storms import Storms, Summary
 from spanguard.errors import ConfigurationError
+from spanguard.forms import wrong_seconds
 from spanguard.telemetry import COUNTS, emit, error_type
 from spanguard.telemetry.internal import safely
 from spanguard.telemetry.redaction import Redactor
@@ -89,8 +89,8 @@ class ErrorHandler:
     def __init__(
         self, *, storm_window: float = STORM_WINDOW, keep_messages: bool = False, clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        if not (isfinite(storm_window) and storm_window > 0):
-            raise ConfigurationError(f"storm_window is {storm_window!r}; it must be seconds, above 0 and finite.")
+        if problem := wrong_seconds("storm_window", storm_window):
+            raise ConfigurationError(f"error handler: {problem}")
         self._redactor = Redactor() if keep_messages else None
         self._clock = clock
         # Re-entrant: a garbage collection inside the lock may bring an unraisable error.

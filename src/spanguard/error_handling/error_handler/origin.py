@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import weakref
@@ -50,3 +51,11 @@ class _OriginMarker(SpanProcessor):
         # A class may take no attributes: then its trace stays unknown. Plain numbers can be pickled and copied with it.
         with contextlib.suppress(Exception):
             setattr(error, _ORIGIN, (context.trace_id, context.span_id, int(context.trace_flags)))
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it; that thread does not exist here
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

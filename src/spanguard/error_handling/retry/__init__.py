@@ -3,5 +3,6 @@
 from spanguard.error_handling.retry.budget import RetryBudget, retry_budget
 from spanguard.error_handling.retry.config import Jitter, RetryConfig
 from spanguard.error_handling.retry.retrying import Attempt, Retry, with_retry
+from spanguard.error_handling.retry.stats import RetryStats
 
-__all__ = ["Attempt", "Jitter", "Retry", "RetryBudget", "RetryConfig", "retry_budget", "with_retry"]
+__all__ = ["Attempt", "Jitter", "Retry", "RetryBudget", "RetryConfig", "RetryStats", "retry_budget", "with_retry"]

@@ -58,7 +58,7 @@ class RetryBudget:
         min_per_second: float = 3.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        _check(name, ratio=ratio, window=window, min_per_second=min_per_second)
+        check(name, ratio=ratio, window=window, min_per_second=min_per_second)
         self.name = name
         self.ratio = ratio
         self.window = window
@@ -73,6 +73,17 @@ class RetryBudget:
         _budgets.add(self)
         where = {semconv.POLICY_NAME.key: name}
         COUNTS.observe(semconv.RETRY_BUDGET_METRIC, self, lambda budget: [(where, budget.utilization())])
+
+    def reconfigure(self, *, ratio: float = 0.2, window: float = 10.0, min_per_second: float = 3.0) -> None:
+        """Have these settings from now on; what was spent in the window stays spent.
+
+        Raises:
+            ConfigurationError: a setting is out of range.
+        """
+        check(self.name, ratio=ratio, window=window, min_per_second=min_per_second)
+        with self._lock:
+            self.ratio, self.window, self.min_per_second = ratio, window, min_per_second
+            self.due = -math.inf
 
     def meet_thread(self) -> Deposits:
         """Return what this thread bumps as it begins a call, in a line that calls nothing and so needs no lock."""
@@ -140,7 +151,12 @@ class RetryBudget:
         return _shared, (self.name, self.ratio, self.window, self.min_per_second)
 
 
-def _check(name: object, **settings: object) -> None:
+def check(name: object, **settings: object) -> None:
+    """Refuse settings that are out of range.
+
+    Raises:
+        ConfigurationError: all that is wrong, in one message.
+    """
     problems = []
     if not isinstance(name, str) or not name:
         problems.append(f"retry budget: name is {name!r}; it must be a text that is not empty.")

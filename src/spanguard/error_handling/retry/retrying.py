@@ -15,9 +15,10 @@ from spanguard.error_handling.retry.backoff import Uniform
 from spanguard.error_handling.retry.budget import NoBudget, RetryBudget, retry_budget
 from spanguard.error_handling.retry.config import OWN_BUDGET, RetryConfig
 from spanguard.error_handling.retry.journey import Journey, Policy
+from spanguard.error_handling.retry.stats import RetryStats, read_stats
 from spanguard.errors import ConfigurationError
 from spanguard.instrumentation.tenacity import UNNAMED, RetrySignals
-from spanguard.telemetry.deadline import current as current_deadline
+from spanguard.telemetry.deadline import is_over
 from spanguard.telemetry.spans import has_provider
 
 P = ParamSpec("P")
@@ -89,6 +90,29 @@ class Retry:
             )
         guard = _guard_async if inspect.iscoroutinefunction(function) else _guard
         return functools.wraps(function)(guard(self._policy, function))
+
+    def changed(self, **changes: Any) -> Retry:
+        """Return a retry of the same name, budget and clock with some settings of `RetryConfig` changed.
+
+        Raises:
+            ConfigurationError: a setting is unknown or wrong.
+        """
+        policy = self._policy
+        settings = {"budget": self.budget, **changes}
+        return Retry(self.config, name=self.name, clock=policy.clock, uniform=policy.uniform, **settings)
+
+    def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that calls another one again where it fails: `__call__` without looking into it, or naming it."""
+        return _guard(self._policy, function)
+
+    def bind_async(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the same of a coroutine function."""
+        return _guard_async(self._policy, function)
+
+    def stats(self) -> RetryStats:
+        """Return what is known now."""
+        budget = self.budget
+        return read_stats(self._policy.signals.policy, None if budget is None else budget.utilization())
 
     def __iter__(self) -> Iterator[Attempt]:
         """Retry a block: `for attempt in retry:` and in it `with attempt:`."""
@@ -168,13 +192,13 @@ def _journey_of_block(policy: Policy, *, blocking: bool) -> Journey:
 
 
 def _guard(policy: Policy, function: Callable[..., Any]) -> Callable[..., Any]:
-    monotonic, budget, lanes, deadline = policy.clock.monotonic, policy.budget, policy.lanes, current_deadline.get
+    monotonic, budget, lanes = policy.clock.monotonic, policy.budget, policy.lanes
     judges_results = policy.config.retry_result is not None
 
     def guarded(*args: Any, **kwargs: Any) -> Any:
         started = monotonic()
         lane = lanes.get(get_ident())
-        if lane is None or judges_results or started >= budget.due or has_provider() or deadline() is not None:
+        if lane is None or judges_results or started >= budget.due or has_provider() or is_over():
             return _run(Journey(policy, function, started), function, args, kwargs)
         lane.begun.calls += 1
         try:
@@ -210,13 +234,13 @@ def _run(journey: Journey, function: Callable[..., Any], args: tuple[Any, ...], 
 
 
 def _guard_async(policy: Policy, function: Callable[..., Any]) -> Callable[..., Any]:
-    monotonic, budget, lanes, deadline = policy.clock.monotonic, policy.budget, policy.lanes, current_deadline.get
+    monotonic, budget, lanes = policy.clock.monotonic, policy.budget, policy.lanes
     judges_results = policy.config.retry_result is not None
 
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         started = monotonic()
         lane = lanes.get(get_ident())
-        if lane is None or judges_results or started >= budget.due or has_provider() or deadline() is not None:
+        if lane is None or judges_results or started >= budget.due or has_provider() or is_over():
             return await _run_async(Journey(policy, function, started, blocking=False), function, args, kwargs)
         lane.begun.calls += 1
         try:
