@@ -112,7 +112,9 @@ def test_policies_that_the_code_has_registered_are_found_without_a_profile() -> 
 
 def test_a_limiter_of_the_code_with_other_numbers_than_the_profile_is_refused(load: Load) -> None:
     rate_limit_manager.configure("x", rate=5, burst=6)
-    with pytest.raises(ConfigurationError, match="limiter 'x' was configured in the code with rate 5"):
+    with pytest.raises(
+        ConfigurationError, match="limiter 'x' was configured in the code as TokenBucketLimiter\\(rate=5"
+    ):
         load(ALL)
 
 
