@@ -1,4 +1,4 @@
-"""A program that makes use of every policy of error handling, so that the servers have something to show of each."""
+"""A program that makes use of the policies that the application has no use for, so that the servers have something to show of each."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from opentelemetry import trace
 
 from spanguard import telemetry
 from spanguard.error_handling import Bulkhead, DeadLetterQueue, ErrorHandler, Retry, Timeout, fallback
+from spanguard.rate_limiter import AdaptiveLimiter, BackpressureManager
 from spanguard.rate_limiter.rules import bucket
 from spanguard.rate_limiter.storages import Fallback, decider_at
 
@@ -29,12 +30,18 @@ def main(directory: Path) -> None:
     # Nobody listens there: the limiter goes on with its local share.
     rules = (bucket("orders", "token_bucket", 100, 100),)
     limiter = Fallback("orders", rules, 0.5).around(decider_at("redis://127.0.0.1:1", rules, name="orders"))
+    adaptive = AdaptiveLimiter(initial=1, maximum=1, queue=5, window=ROUND, window_calls=1, name="orders")
+    queue: BackpressureManager[int] = BackpressureManager(10, "drop_oldest", name="orders")
     answer = fallback(lambda: "yesterday's", name="orders")(fail)
     while not select.select([sys.stdin], [], [], ROUND)[0]:
         with trace.get_tracer("program").start_as_current_span("order"):
             retry.call(fail_once_of(iter([ConnectionError("once")])))
         timeout.call(int)
         let_one_wait(bulkhead)
+        let_one_wait(adaptive)
+        for number in range(11):
+            queue.put(number)
+        queue.get()
         answer()
         limiter.decide("key")
         letters.add("order", {"number": 1}, error=ConnectionError("for good"))
@@ -59,12 +66,12 @@ def fail() -> str:
     raise ConnectionError("away")
 
 
-def let_one_wait(bulkhead: Bulkhead) -> None:
+def let_one_wait(guard: Bulkhead | AdaptiveLimiter) -> None:
     """Hold the only permit until another thread stands in the queue for it."""
-    waiter = threading.Thread(target=bulkhead.call, args=(int,))
-    with bulkhead.calling():
+    waiter = threading.Thread(target=guard.call, args=(int,))
+    with guard.calling():
         waiter.start()
-        while bulkhead.stats().queued == 0:
+        while guard.stats().queued == 0:
             threading.Event().wait(0.001)
     waiter.join()
 

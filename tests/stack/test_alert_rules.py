@@ -98,8 +98,8 @@ def test_the_rules_pass_their_own_tests(stack: Stack) -> None:
     promtool = stack.build()["prometheus"] / "promtool"
 
     for arguments in (
-        ["check", "rules", "guards.yml", "pipeline.yml"],
-        ["test", "rules", "guards_test.yml", "pipeline_test.yml"],
+        ["check", "rules", "guards.yml", "rate_limiting.yml", "pipeline.yml"],
+        ["test", "rules", "guards_test.yml", "rate_limiting_test.yml", "pipeline_test.yml"],
     ):
         told = subprocess.run([promtool, *arguments], cwd=RULES, capture_output=True, text=True, check=False)
         assert told.returncode == 0, told.stdout + told.stderr
@@ -110,8 +110,10 @@ def test_every_alert_has_a_runbook_of_its_name(servers: Servers) -> None:
     alerts = [rule for group in groups for rule in group["rules"] if rule["type"] == "alerting"]
 
     assert {rule["name"] for rule in alerts} == {
+        "BackpressureShedding",
         "CircuitBreakerOpen",
         "RateLimiterBlocking",
+        "RateLimiterDegraded",
         "TelemetryPipelineDown",
         "Watchdog",
     }
@@ -261,7 +263,7 @@ def test_a_dead_server_and_then_a_dead_collector_fire_the_alert_of_the_pipeline(
 
 
 def test_the_rules_have_what_a_native_run_replaces() -> None:
-    for name in ("guards.yml", "pipeline.yml"):
+    for name in ("guards.yml", "rate_limiting.yml", "pipeline.yml"):
         durations = set(re.findall(r"\[(\w+)\]|offset (\w+)", (RULES / name).read_text("utf-8")))
         assert durations == {("5m", ""), ("", "5m")}, (
             f"{name} has a window that the setting rate_window would not reach"
