@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import select
 import sys
+import threading
 
 from spanguard import telemetry
 from spanguard.error_handling import CircuitBreaker, RedisBreakerStorage
+from spanguard.rate_limiter import AdaptiveLimiter, BackpressureManager
 from spanguard.rate_limiter.rules import bucket
 from spanguard.rate_limiter.storages import Fallback, decider_at
 
@@ -20,11 +22,27 @@ def main() -> None:
     shared = CircuitBreaker(name="orders", state_storage=RedisBreakerStorage("redis://127.0.0.1:1/0", "orders"))
     rules = (bucket("orders", "token_bucket", 100, 100),)
     limiter = Fallback("orders", rules, 0.5).around(decider_at("redis://127.0.0.1:1", rules, name="orders"))
+    adaptive = AdaptiveLimiter(initial=1, maximum=1, queue=5, window=ROUND, window_calls=1, name="orders")
+    queue: BackpressureManager[int] = BackpressureManager(10, "drop_oldest", name="orders")
     while not select.select([sys.stdin], [], [], ROUND)[0]:
         shared.call(int)
+        let_one_wait(adaptive)
+        for number in range(11):
+            queue.put(number)
+        queue.get()
         limiter.decide("key")
         running.force_flush()
     running.shutdown()
+
+
+def let_one_wait(guard: AdaptiveLimiter) -> None:
+    """Hold the only permit until another thread stands in the queue for it."""
+    waiter = threading.Thread(target=guard.call, args=(int,))
+    with guard.calling():
+        waiter.start()
+        while guard.stats().queued == 0:
+            threading.Event().wait(0.001)
+    waiter.join()
 
 
 if __name__ == "__main__":

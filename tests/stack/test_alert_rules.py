@@ -140,12 +140,14 @@ def test_every_alert_has_a_runbook_of_its_name(servers: Servers) -> None:
     alerts = [rule for group in groups for rule in group["rules"] if rule["type"] == "alerting"]
 
     assert {rule["name"] for rule in alerts} == {
+        "BackpressureShedding",
         "BulkheadSaturated",
         "CircuitBreakerOpen",
         "CircuitBreakerStorageDegraded",
         "DeadLetterQueueGrowing",
         "DeadLettersOld",
         "RateLimiterBlocking",
+        "RateLimiterDegraded",
         "RetryBudgetExhausted",
         "TelemetryPipelineDown",
         "Watchdog",

@@ -23,7 +23,18 @@ from spanguard.rate_limiter.limiters import LeakyBucketLimiter, SlidingWindowLim
 from spanguard.rate_limiter.manager import RateLimitManager, rate_limit_manager
 from spanguard.rate_limiter.stats import LimiterStats
 from spanguard.rate_limiter.status import RateLimitStatus
-from spanguard.rate_limiter.strategies import TokenBucketRateLimiter
+from spanguard.rate_limiter.strategies import (
+    AsyncLeakyBucketQueueRateLimiter,
+    AsyncLeakyBucketRateLimiter,
+    AsyncSlidingWindowEstimateRateLimiter,
+    AsyncSlidingWindowLogRateLimiter,
+    AsyncTokenBucketRateLimiter,
+    LeakyBucketQueueRateLimiter,
+    LeakyBucketRateLimiter,
+    SlidingWindowEstimateRateLimiter,
+    SlidingWindowLogRateLimiter,
+    TokenBucketRateLimiter,
+)
 from spanguard.rate_limiter.wait_times import TimeInQueue
 
 __all__ = [
@@ -31,6 +42,11 @@ __all__ = [
     "AdaptiveLimiter",
     "AdaptiveStats",
     "Aimd",
+    "AsyncLeakyBucketQueueRateLimiter",
+    "AsyncLeakyBucketRateLimiter",
+    "AsyncSlidingWindowEstimateRateLimiter",
+    "AsyncSlidingWindowLogRateLimiter",
+    "AsyncTokenBucketRateLimiter",
     "BackpressureError",
     "BackpressureManager",
     "BackpressureStats",
@@ -38,6 +54,8 @@ __all__ = [
     "CoDel",
     "Gradient2",
     "LeakyBucketLimiter",
+    "LeakyBucketQueueRateLimiter",
+    "LeakyBucketRateLimiter",
     "LimiterStats",
     "PressureChange",
     "QueueClosedError",
@@ -46,7 +64,9 @@ __all__ = [
     "RateLimitManager",
     "RateLimitStatus",
     "RateLimiter",
+    "SlidingWindowEstimateRateLimiter",
     "SlidingWindowLimiter",
+    "SlidingWindowLogRateLimiter",
     "TimeInQueue",
     "TokenBucketLimiter",
     "TokenBucketRateLimiter",

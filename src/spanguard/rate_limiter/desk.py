@@ -110,7 +110,7 @@ class LocalDesk(Desk):
                 line.serve(now)
             self.engine.clear(key)
             if line is not None:
-                line.start_over(now)
+                line.serve(now)
 
     async def reset_async(self, key: str) -> None:
         """Do what `reset` does, which blocks no event loop."""

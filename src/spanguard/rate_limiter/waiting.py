@@ -157,11 +157,6 @@ class Line:
                 self._as_of = turn
         self._as_of = now
 
-    def start_over(self, now: int) -> None:
-        """Note that what was taken was forgotten now, and not before; serve those who wait."""
-        self._as_of = now
-        self.serve(now)
-
     def leave(self, waiter: Waiter, now: int) -> None:
         """Go without a permit; one that was already granted goes back."""
         self.serve(now)

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,17 +20,26 @@ import redis
 class RedisServer:
     """One redis-server on a free port of loopback, with nothing on disk.
 
+    Args:
+        folder: where it may write its log.
+        options: for its command line.
+        port: where it shall listen, if not on a free port.
+        first: what its command line begins with.
+
     Attributes:
         port: where it listens, also after a restart.
         url: the same for redis-py and `limits`.
     """
 
-    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *options: str, port: int | None = None, first: Sequence[str] = ("--save", "")
+    ) -> None:
         program = shutil.which("redis-server")
         if program is None:
             pytest.skip("redis-server is not installed (apt install redis-server): limits on Redis are left out")
         self._program = program
         self._folder = folder
+        self._first = first
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port() if port is None else port
@@ -38,7 +47,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Start, and wait until it answers."""
-        command = [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        command = [self._program, *self._first, "--port", str(self.port), "--bind", "127.0.0.1"]
         with (self._folder / f"redis-{self.port}.log").open("ab") as log:
             self._process = subprocess.Popen([*command, *self._options], cwd=self._folder, stdout=log, stderr=log)
         deadline = time.monotonic() + 20

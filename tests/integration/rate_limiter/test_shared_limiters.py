@@ -46,7 +46,7 @@ async def until(holds: Callable[[], object]) -> None:
 
 
 def wait_in_thread(limiter: RateLimiter, answers: list[RateLimitStatus], **options: Any) -> threading.Thread:
-    thread = threading.Thread(target=lambda: answers.append(limiter.acquire(wait=True, **options)))
+    thread = threading.Thread(target=lambda: answers.append(limiter.acquire(wait=True, **options)), daemon=True)
     thread.start()
     return thread
 

@@ -20,7 +20,7 @@ def wait_in_thread(limiter: RateLimiter, done: list[str], name: str, **options: 
         limiter.acquire(wait=True, **options)
         done.append(name)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     return thread
 

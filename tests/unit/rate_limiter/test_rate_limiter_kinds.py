@@ -289,6 +289,16 @@ async def test_reset_serves_those_who_wait(limiter: RateLimiter) -> None:
     tasks[1].cancel()
 
 
+async def test_what_a_reset_gives_is_given_as_of_the_reset(limiter: RateLimiter, clock: FakeClock) -> None:
+    drain(limiter)
+    task = asyncio.create_task(limiter.acquire_async(3, wait=True))
+    await until_waiting(limiter, 1)
+    clock.advance(1)
+    limiter.reset()
+    await until_done([task], 1)
+    assert limiter.acquire() == RateLimitStatus(False, 0, 0.5, 1.5, 3)
+
+
 def test_a_long_key_is_kept_as_its_hash(limiter: RateLimiter) -> None:
     anna, ben = "a" * 1_000_000, "a" * 999_999 + "b"
     drain(limiter, anna)

@@ -61,7 +61,7 @@ def client_address(*, trusted_proxies: Iterable[str] = (), ipv6_prefix: int = 64
         address = _parsed(request.client)
         if address is None:
             return request.client
-        hops = request.headers.get("x-forwarded-for", "").split(",") if networks else []
+        hops = request.headers.get("x-forwarded-for", "").split(",")
         while hops and is_trusted(address):
             before = _parsed(hops.pop())
             if before is None:

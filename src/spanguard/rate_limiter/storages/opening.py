@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import threading
 from typing import Any, Final, cast
 
 import limits.aio.storage
@@ -61,7 +60,6 @@ class LateDecider:
         self._name = name
         self._options = options
         self._decider: RedisDecider | None = None
-        self._lock = threading.Lock()
 
     def decide(self, key: str, tokens: int = 1) -> RateLimitStatus:
         """Take the permits if they are there; raises as `RedisDecider` does."""
@@ -80,12 +78,10 @@ class LateDecider:
         (self._decider or self._opened()).probe(key)
 
     def _opened(self) -> RedisDecider:
+        # Threads that come at once may each open one; they decide on the same keys, and the last one stays.
         storage = _opened(self._url, self._name, self._options)
-        decider = RedisDecider(cast(limits.storage.RedisStorage, storage), self.rules, self._name)
-        with self._lock:
-            if self._decider is None:
-                self._decider = decider
-            return self._decider
+        self._decider = RedisDecider(cast(limits.storage.RedisStorage, storage), self.rules, self._name)
+        return self._decider
 
 
 def _opened(url: str, name: str, options: dict[str, Any]) -> object:
