@@ -294,12 +294,13 @@ def test_a_changed_retry_keeps_name_budget_and_clock() -> None:
 
 
 def test_a_call_whose_deadline_has_passed_is_not_begun_on_the_quick_way(nothing_records: None) -> None:
-    clock, made = FakeClock(), []
+    clock = FakeClock()
+    made: list[int] = []
     retry = Retry(name="late", clock=clock)
     retry.call(int)  # from now on this thread is known
-    with deadline(1, clock=clock):
+    with deadline(0.1, clock=clock):
         retry.call(made.append, 1)
-        clock.advance(2)
+        clock.advance(0.2)
         with pytest.raises(DeadlineExceededError):
             retry.call(made.append, 2)
     assert made == [1]
