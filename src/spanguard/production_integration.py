@@ -127,9 +127,10 @@ def initialize_production(
         known_environment = _checked_environment(environment)
         draft = _checked(load_profile(profile))
         telemetry = setup(service_name=app_name, service_version=version, environment=known_environment.value)
-        _system = ProductionSystem(app_name, known_environment, telemetry)
-        _system.go_by(draft)
-        return _system
+        system = ProductionSystem(app_name, known_environment, telemetry)
+        system.go_by(draft)
+        _system = system
+        return system
 
 
 def get_system_status() -> dict[str, Any]:

@@ -12,6 +12,9 @@ import pytest
 from integration.shared_breaker.redis_server import RedisServer, awaited
 from integration.shared_breaker.worker import Worker, fail, outcome_of
 from spanguard.error_handling import CircuitBreaker, RedisBreakerStorage
+from spanguard.error_handling.circuit_breaker.machine import Permit
+from spanguard.error_handling.circuit_breaker.shared.script import View, keys_of, microseconds
+from spanguard.error_handling.circuit_breaker.shared.server import Server
 from spanguard.errors import ConfigurationError
 
 Workers = Callable[..., list[Worker]]
@@ -203,6 +206,72 @@ def test_a_storage_serves_one_breaker(lasting_server: RedisServer, build: Build,
     with pytest.raises(ConfigurationError, match="serves a breaker already"):
         CircuitBreaker(name=name, state_storage=storage)
     assert first.call(int) == 0
+
+
+@pytest.fixture
+def elsewhere(lasting_server: RedisServer, name: str) -> Callable[..., View]:
+    """Move the breaker at the server, as another process would."""
+    server = Server(lasting_server.url, 5.0, {})
+
+    def move(state: str, open_for: float = 0.0) -> View:
+        keys = keys_of("spanguard:circuit_breaker", name)
+        return server.run(keys, "move", 60_000, state, microseconds(open_for), "")
+
+    return move
+
+
+def test_an_opening_that_is_taken_over_lasts_as_long_as_it_does_elsewhere(
+    lasting_server: RedisServer, build: Build, elsewhere: Callable[..., View]
+) -> None:
+    breaker = build(lasting_server, reset_timeout=60)
+    elsewhere("open", 20)
+    awaited(lambda: breaker.current_state == "open")
+    assert 0 < breaker.stats().retry_after <= 20
+
+
+def test_a_probe_of_a_half_open_state_that_is_over_does_not_close_the_next(
+    lasting_server: RedisServer, build: Build, elsewhere: Callable[..., View], name: str
+) -> None:
+    breaker = build(lasting_server)
+    breaker.half_open()
+    awaited(lambda: lasting_server.command("EXISTS", key_of(name)))
+    with breaker.calling():
+        elsewhere("open")
+        present = elsewhere("half_open").epoch
+        storage: Any = breaker._state_storage
+        awaited(lambda: storage.epoch == present)
+    assert breaker.current_state == "half-open"
+
+
+def test_a_permit_that_finds_no_room_here_is_given_back(
+    lasting_server: RedisServer, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = build(lasting_server), build(lasting_server)
+    first.half_open()
+    awaited(lambda: second.current_state == "half-open")
+    machine = first._machine
+    storage: Any = first._state_storage
+    ask = storage.ask
+
+    def ask_while_another_begins() -> Any:
+        lease = ask()
+        machine.probes.add(Permit(machine.generation, "half_open", float("inf")))
+        return lease
+
+    monkeypatch.setattr(storage, "ask", ask_while_another_begins)
+    assert outcome_of(first, int) == "refused"
+    awaited(lambda: outcome_of(second, int) == "succeeded")
+
+
+def test_a_probe_that_ends_here_makes_room_at_once(lasting_server: RedisServer, build: Build) -> None:
+    settings = {"half_open_max_calls": 2, "success_threshold": 9}
+    first, second = build(lasting_server, **settings), build(lasting_server, **settings)
+    first.half_open()
+    awaited(lambda: second.current_state == "half-open")
+    with first.calling():
+        with second.calling():
+            assert outcome_of(second, int) == "refused"
+        assert outcome_of(second, int) == "succeeded"
 
 
 def await_states(workers: list[Worker], *states: str) -> None:

@@ -14,6 +14,7 @@ from spanguard.clock import SYSTEM_CLOCK
 from spanguard.error_handling import CircuitBreaker, Retry, RetryBudget, RetryConfig, retry_budget, with_retry
 from spanguard.errors import ConfigurationError, DeadlineExceededError, SpanguardError
 from spanguard.rate_limiter import TokenBucketLimiter
+from spanguard.telemetry.deadline import deadline
 from spanguard.testing import FakeClock, Signals
 from unit.retry.dependencies import CALLS, OUTCOME, REASON, Dependency, errors
 
@@ -290,3 +291,16 @@ def test_a_changed_retry_keeps_name_budget_and_clock() -> None:
     retry = Retry(name="kept", clock=clock)
     changed = retry.changed(max_attempts=7)
     assert (changed.name, changed.config.max_attempts, changed.budget) == ("kept", 7, retry.budget)
+
+
+def test_a_call_whose_deadline_has_passed_is_not_begun_on_the_quick_way(nothing_records: None) -> None:
+    clock = FakeClock()
+    made: list[int] = []
+    retry = Retry(name="late", clock=clock)
+    retry.call(int)  # from now on this thread is known
+    with deadline(0.1, clock=clock):
+        retry.call(made.append, 1)
+        clock.advance(0.2)
+        with pytest.raises(DeadlineExceededError):
+            retry.call(made.append, 2)
+    assert made == [1]

@@ -18,6 +18,7 @@ from spanguard.error_handling.retry.journey import Journey, Policy
 from spanguard.error_handling.retry.stats import RetryStats, read_stats
 from spanguard.errors import ConfigurationError
 from spanguard.instrumentation.tenacity import UNNAMED, RetrySignals
+from spanguard.telemetry.deadline import current as current_deadline
 from spanguard.telemetry.deadline import is_over
 from spanguard.telemetry.spans import has_provider
 
@@ -192,13 +193,13 @@ def _journey_of_block(policy: Policy, *, blocking: bool) -> Journey:
 
 
 def _guard(policy: Policy, function: Callable[..., Any]) -> Callable[..., Any]:
-    monotonic, budget, lanes = policy.clock.monotonic, policy.budget, policy.lanes
+    monotonic, budget, lanes, bounded = policy.clock.monotonic, policy.budget, policy.lanes, current_deadline.get
     judges_results = policy.config.retry_result is not None
 
     def guarded(*args: Any, **kwargs: Any) -> Any:
         started = monotonic()
         lane = lanes.get(get_ident())
-        if lane is None or judges_results or started >= budget.due or has_provider() or is_over():
+        if lane is None or judges_results or started >= budget.due or has_provider() or (bounded() and is_over()):
             return _run(Journey(policy, function, started), function, args, kwargs)
         lane.begun.calls += 1
         try:
@@ -234,13 +235,13 @@ def _run(journey: Journey, function: Callable[..., Any], args: tuple[Any, ...], 
 
 
 def _guard_async(policy: Policy, function: Callable[..., Any]) -> Callable[..., Any]:
-    monotonic, budget, lanes = policy.clock.monotonic, policy.budget, policy.lanes
+    monotonic, budget, lanes, bounded = policy.clock.monotonic, policy.budget, policy.lanes, current_deadline.get
     judges_results = policy.config.retry_result is not None
 
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         started = monotonic()
         lane = lanes.get(get_ident())
-        if lane is None or judges_results or started >= budget.due or has_provider() or is_over():
+        if lane is None or judges_results or started >= budget.due or has_provider() or (bounded() and is_over()):
             return await _run_async(Journey(policy, function, started, blocking=False), function, args, kwargs)
         lane.begun.calls += 1
         try:
