@@ -158,13 +158,19 @@ class Permits:
                 waiter.wake()
 
     def _settle(self) -> None:
-        # Who holds the lock now comes by here afterwards, and so finds what was put down meanwhile.
-        while self._coming_back and self.lock.acquire(blocking=False):
+        while True:
+            # Who holds the lock now comes by here afterwards, and so finds what was put down meanwhile.
+            while self._coming_back and self.lock.acquire(blocking=False):
+                try:
+                    self._take_back()
+                finally:
+                    self.lock.release()
             try:
-                self._take_back()
-            finally:
-                self.lock.release()
-        self._wake_admitted()
+                waiter = self._to_wake.popleft()
+            except IndexError:
+                return
+            if not waiter.wake():
+                self._coming_back.append(waiter)
 
     def _take_back(self) -> None:
         while self._coming_back:
@@ -185,15 +191,6 @@ class Permits:
             self.in_use += 1
             waiter.admitted = True
             self._to_wake.append(waiter)
-
-    def _wake_admitted(self) -> None:
-        while self._to_wake:
-            try:
-                waiter = self._to_wake.popleft()
-            except IndexError:
-                return
-            if not waiter.wake():
-                self.leave(waiter)
 
 
 @dataclass(frozen=True, slots=True)

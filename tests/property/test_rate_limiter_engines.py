@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Protocol
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from spanguard.rate_limiter.deciding import Engine
@@ -121,6 +121,11 @@ def from_moment(engine: Engine, moment: int) -> Fraction:
     return Fraction(moment, engine.per_tick) * TICK
 
 
+# The oldest of two counts no more, to the tick, while the newer one does.
+@example(
+    rule=Rule("sliding_window_log", 2, Fraction(1)),
+    requests=[(Fraction(0), 1), (Fraction(1, 2), 1), (Fraction(1, 2), 1)],
+)
 @given(rule=rules, requests=asks)
 @settings(max_examples=300, deadline=None)
 def test_every_decision_is_that_of_the_model(rule: Rule, requests: list[tuple[Fraction, int]]) -> None:

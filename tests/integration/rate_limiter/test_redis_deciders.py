@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from limits.storage import storage_from_string
 from redis_server import RedisServer
@@ -123,6 +123,11 @@ class Twin:
         )
 
 
+# Seven parts of a microsecond make the difference between full and not.
+@example(
+    rule=Rule("token_bucket", 7, Fraction(60)),
+    requests=[*[(Fraction(0), 1, True)] * 7, (Fraction(8_571_428, 60_000_000), 1, True)],
+)
 @given(rule=rules, requests=asks)
 @on_server
 def test_every_decision_is_that_of_the_engine(

@@ -143,6 +143,27 @@ async def test_a_cancelled_wait_leaves_nothing_behind(make: Make) -> None:
     assert (limiter.stats().cancelled, limiter.stats().queued, limiter.stats().running) == (1, 0, 0)
 
 
+def test_an_interrupt_in_a_wait_leaves_nothing_behind(
+    make: Make, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(clock, "wait", interrupted)
+    limiter = make(initial=1, queue=1)
+    with limiter.calling(), pytest.raises(KeyboardInterrupt):
+        limiter.call(int)
+    assert (limiter.stats().cancelled, limiter.stats().queued, limiter.stats().running) == (1, 0, 0)
+
+
+def test_a_block_that_is_under_way_is_not_entered_again(make: Make) -> None:
+    block = make().calling()
+    with block, pytest.raises(RuntimeError, match="under way"):
+        block.__enter__()
+    with block:
+        pass
+
+
 async def test_a_plain_call_that_might_wait_is_refused_in_the_thread_of_an_event_loop(make: Make) -> None:
     with pytest.raises(BlockingWaitError, match="call_async"):
         make(queue=1).call(int)
@@ -260,6 +281,29 @@ def test_in_a_forked_child_all_permits_are_free_and_the_limit_is_the_same(
     with limiter.calling(), limiter.calling(), limiter._meter.lock, limiter._permits.lock:
         child = in_child(lambda: (limiter.limit, limiter.stats().running, limiter.call(limiter.call, int)))
     assert child == repr((2, 0, 0))
+
+
+def test_a_task_that_waits_across_a_fork_goes_through_in_the_child(
+    make: Make, in_child: Callable[[Callable[[], object]], str]
+) -> None:
+    limiter = make(initial=1, queue=1)
+    loop = asyncio.new_event_loop()
+
+    async def nothing() -> str:
+        return "through"
+
+    async def begin() -> asyncio.Future[str]:
+        waiting = asyncio.ensure_future(limiter.call_async(nothing))
+        await until(lambda: limiter.stats().queued == 1)
+        return waiting
+
+    held = limiter.calling()
+    loop.run_until_complete(held.__aenter__())
+    waiting = loop.run_until_complete(begin())
+    assert in_child(lambda: loop.run_until_complete(waiting)) == repr("through")
+    held.__exit__(None, None, None)
+    assert loop.run_until_complete(waiting) == "through"
+    loop.close()
 
 
 # --- signals -------------------------------------------------------------------------------------------------------

@@ -176,6 +176,23 @@ def test_waiters_whose_loop_was_closed_hold_up_nobody(make: Make) -> None:
     assert (orders.drain(0), orders.stats().producers, orders.stats().cancelled) == (["b"], 0, 1)
 
 
+def test_a_crowd_of_consumers_whose_loop_was_closed_holds_up_nobody(make: Make) -> None:
+    # More than Python lets functions call each other.
+    orders = make()
+    loop = asyncio.new_event_loop()
+    lost = [loop.create_task(orders.get_async()) for _ in range(2000)]
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert orders.stats().consumers == 2000
+    loop.close()
+    orders.put("a")
+    assert (orders.get(timeout=0), orders.stats().consumers) == ("a", 0)
+    for task in lost:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # they are lost on purpose
+    del lost, task
+    gc.collect()
+
+
 @pytest.mark.parametrize("is_called", [False, True])
 def test_a_producer_that_is_collected_while_this_thread_holds_the_lock_leaves_its_place(
     make: Make, is_called: bool

@@ -96,6 +96,25 @@ def test_a_waiter_whose_loop_was_closed_holds_up_nobody(make: Callable[..., Bulk
     assert is_idle(bulkhead)
 
 
+def test_a_crowd_of_waiters_whose_loop_was_closed_holds_up_nobody(make: Callable[..., Bulkhead]) -> None:
+    # More than Python lets functions call each other.
+    bulkhead = make(queue=2000)
+    loop = asyncio.new_event_loop()
+    with all_taken(bulkhead) as release:
+        lost = [loop.create_task(bulkhead.call_async(asyncio.sleep, 0)) for _ in range(2000)]
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        assert bulkhead.stats().queued == 2000
+        loop.close()
+        release()
+    assert bulkhead.call(str, 1) == "1"
+    assert is_idle(bulkhead)
+    for task in lost:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # they are lost on purpose
+    del lost, task
+    gc.collect()
+
+
 @pytest.mark.parametrize("stage", ["waiting", "running"])
 def test_a_call_that_is_collected_while_this_thread_holds_the_lock_gives_its_permit_back(
     make: Callable[..., Bulkhead], stage: str

@@ -177,7 +177,7 @@ class _VegasEstimator:
         probe.is_second = not probe.is_second
         if probe.is_second:
             return Estimate(limit, "probe")
-        if latency < _FELL * probe.latency and limit > 1:
+        if latency < _FELL * probe.latency:
             probe.latency = latency
             return Estimate(limit / 2, "probe")
         self.baseline = latency

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import chain
 from typing import Final, Generic, Literal, TypeVar
 
@@ -261,8 +261,8 @@ class Core(Generic[T]):
         return outcome
 
     def _end_step(self, relief: PressureReason = "relieved") -> None:
-        for line in self._due():
-            self._to_wake.append((line, line.call()))
+        if self.producers.waiting or self.consumers.waiting or self.drainers.waiting:
+            self._call_those_who_are_due()
         is_shedding = self._sojourn is not None and self._sojourn.is_shedding
         if self._pressure_since is None:
             if len(self._items) >= self._high or is_shedding:
@@ -270,15 +270,17 @@ class Core(Generic[T]):
         elif relief == "drained" or (len(self._items) <= self._low and not is_shedding):
             self._end_pressure(relief)
 
-    def _due(self) -> Iterator[Line]:
-        """Yield each line as often as somebody in it is to be called."""
-        while self.producers and (self._is_closed or self._free() > 0):
-            yield self.producers
+    def _call_those_who_are_due(self) -> None:
+        while self.producers.waiting and (self._is_closed or self._free() > 0):
+            self._call(self.producers)
         is_over = self._is_closed and not self._items
-        while self.consumers and (is_over or self.consumers.called < len(self._items)):
-            yield self.consumers
-        while self.drainers and is_over:
-            yield self.drainers
+        while self.consumers.waiting and (is_over or self.consumers.called < len(self._items)):
+            self._call(self.consumers)
+        while self.drainers.waiting and is_over:
+            self._call(self.drainers)
+
+    def _call(self, line: Line) -> None:
+        self._to_wake.append((line, line.call()))
 
     def _begin_pressure(self, reason: PressureReason) -> None:
         self._pressure_since = self._monotonic()
@@ -298,14 +300,20 @@ class Core(Generic[T]):
         return self._monotonic() - self._items.oldest().since if self._items else 0.0
 
     def _after_step(self) -> None:
-        # Who holds the lock now comes by here afterwards, and so finds what was put down meanwhile.
-        while self._leaving and self._lock.acquire(blocking=False):
+        while True:
+            # Who holds the lock now comes by here afterwards, and so finds what was put down meanwhile.
+            while self._leaving and self._lock.acquire(blocking=False):
+                try:
+                    self._let_go()
+                    self._end_step()
+                finally:
+                    self._lock.release()
             try:
-                self._let_go()
-                self._end_step()
-            finally:
-                self._lock.release()
-        self._wake_called()
+                line, waiter = self._to_wake.popleft()
+            except IndexError:
+                return
+            if not waiter.wake():
+                self._leaving.append((line, waiter, False))
 
     def _let_go(self) -> None:
         while self._leaving:
@@ -313,13 +321,3 @@ class Core(Generic[T]):
             line.leave(waiter)
             if is_cancelled and line is self.producers:
                 self._count("cancelled")
-
-    def _wake_called(self) -> None:
-        while self._to_wake:
-            try:
-                line, waiter = self._to_wake.popleft()
-            except IndexError:
-                return
-            if not waiter.wake():
-                self._leaving.append((line, waiter, False))
-                self._after_step()

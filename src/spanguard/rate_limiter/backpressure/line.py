@@ -12,30 +12,31 @@ class Line:
     """First come, first called. Who was called comes by and looks for itself. Not locked: who calls holds a lock.
 
     Attributes:
+        waiting: who waits, in order.
         called: how many were called and have not come by yet.
     """
 
-    __slots__ = ("_waiting", "called")
+    __slots__ = ("called", "waiting")
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[Waiter, None] = OrderedDict()
+        self.waiting: OrderedDict[Waiter, None] = OrderedDict()
         self.called = 0
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
     def __iter__(self) -> Iterator[Waiter]:
-        return iter(self._waiting)
+        return iter(self.waiting)
 
     def stand(self, waiter: Waiter, *, first: bool = False) -> None:
         """Join the line at its end, or, for one who was called in vain, at its head."""
-        self._waiting[waiter] = None
+        self.waiting[waiter] = None
         if first:
-            self._waiting.move_to_end(waiter, last=False)
+            self.waiting.move_to_end(waiter, last=False)
 
     def call(self) -> Waiter:
         """Take the first out of the line, for somebody to wake."""
-        waiter, _ = self._waiting.popitem(last=False)
+        waiter, _ = self.waiting.popitem(last=False)
         waiter.admitted = True
         self.called += 1
         return waiter
@@ -43,7 +44,7 @@ class Line:
     def leave(self, waiter: Waiter) -> bool:
         """Go, for whatever reason. Tells whether it had been called. Who is gone already may go again."""
         if not waiter.admitted:
-            self._waiting.pop(waiter, None)
+            self.waiting.pop(waiter, None)
             return False
         waiter.admitted = False
         self.called -= 1
