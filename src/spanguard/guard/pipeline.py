@@ -63,10 +63,11 @@ class Admission:
 
     async def admit_async(self) -> None:
         """Let a call pass, as `admit` does."""
-        if self.max_wait:
-            self.check(await self.limiter.acquire_async(wait=True, timeout=self.patience()))
-        else:
-            self.check(self.limiter.acquire())
+        self.check(
+            await self.limiter.acquire_async(wait=True, timeout=self.patience())
+            if self.max_wait
+            else await self.limiter.acquire_async()
+        )
 
     def patience(self) -> float:
         """Return the seconds that a call waits: no longer than its deadline lets it."""
