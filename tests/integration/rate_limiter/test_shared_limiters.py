@@ -14,9 +14,11 @@ from limits.storage import MemoryStorage, storage_from_string
 from integration.rate_limiter.redis_server import RedisServer, wait_until
 from spanguard import semconv
 from spanguard.errors import BlockingWaitError, ConfigurationError, ResourceUnavailableError
+from spanguard.guard import Guard
 from spanguard.rate_limiter import (
     LeakyBucketLimiter,
     RateLimiter,
+    RateLimitExceededError,
     RateLimitStatus,
     SlidingWindowLimiter,
     TokenBucketLimiter,
@@ -389,3 +391,20 @@ def test_a_storage_that_cannot_be_is_refused(options: dict[str, Any], message: s
     with pytest.raises(ConfigurationError, match=message) as caught:
         TokenBucketLimiter(1, 1, name="bad", **options)
     assert "secret" not in str(caught.value)
+
+
+# --- in a guard ----------------------------------------------------------------------------------------------------
+
+
+def test_a_guard_asks_a_shared_limiter(shared: Make) -> None:
+    guard = Guard("shared guard", rate_limiter=shared(burst=1))
+    assert guard.call(int) == 0
+    with pytest.raises(RateLimitExceededError):
+        guard.call(int)
+
+
+async def test_a_guard_awaits_a_shared_limiter(shared: Make) -> None:
+    guard = Guard("shared guard", rate_limiter=shared(burst=1))
+    assert await guard.call_async(asyncio.sleep, 0, 7) == 7
+    with pytest.raises(RateLimitExceededError):
+        await guard.call_async(asyncio.sleep, 0)
