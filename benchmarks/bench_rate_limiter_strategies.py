@@ -214,7 +214,7 @@ FIGURES = [
     ),
     Figure(
         "sliding-window-told",
-        "the same, against a peer that tells as much",
+        "exact sliding window at 10k entries, against a peer that tells as much",
         0.2,
         sliding_window,
         moving_window(stats=True),

@@ -6,7 +6,7 @@ import asyncio
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanguard.errors import ConfigurationError
@@ -101,6 +101,7 @@ numbers = st.tuples(st.sampled_from([0.1, 1, 3, 7.5, 1000]), st.integers(1, 20))
 
 
 @given(first=numbers, steps=st.lists(st.tuples(st.integers(0, 30), numbers), max_size=8))
+@settings(deadline=None)
 def test_at_one_moment_no_change_lets_more_through_than_the_greatest_burst(
     first: tuple[float, int], steps: list[tuple[int, tuple[float, int]]]
 ) -> None:
