@@ -37,12 +37,16 @@ def name() -> str:
 Build = Callable[..., CircuitBreaker]
 
 
+PATIENCE = 5.0
+"""Seconds: on a busy machine a server that is well may take longer than the default allows."""
+
+
 @pytest.fixture
-def build(name: str) -> Build:
+def build(name: str, lasting_server: RedisServer) -> Build:
     """Return a breaker on the server; each call returns another one, with the same name."""
 
     def breaker(server: RedisServer, **settings: Any) -> CircuitBreaker:
-        timeout = settings.pop("timeout", 0.1)
+        timeout = settings.pop("timeout", PATIENCE if server is lasting_server else 0.1)
         storage = RedisBreakerStorage(server.url, name, timeout=timeout)
         return CircuitBreaker(**{"name": name, "fail_max": 2, "reset_timeout": 60, **settings}, state_storage=storage)
 
@@ -55,7 +59,7 @@ def workers(name: str) -> Iterator[Callable[..., list[Worker]]]:
     started: list[Worker] = []
 
     def start(number: int, url: str, **settings: Any) -> list[Worker]:
-        fresh = [Worker(url, name, **{"fail_max": 2, **settings}) for _ in range(number)]
+        fresh = [Worker(url, name, **{"fail_max": 2, "timeout": PATIENCE, **settings}) for _ in range(number)]
         started.extend(fresh)
         return fresh
 

@@ -238,7 +238,7 @@ def test_a_server_that_loses_its_scripts_under_load_is_no_loss(server: RedisServ
 def test_a_server_killed_and_paused_under_load_raises_nothing_of_its_own(
     server: RedisServer, workers: Workers, name: str
 ) -> None:
-    crowd = workers(3, server.url, reset_timeout=0.01)
+    crowd = workers(3, server.url, reset_timeout=0.01, timeout=0.1)
     witness = RedisBreakerStorage(server.url, f"{name} witness")
     for worker in crowd:
         worker.begin("storm", 40)

@@ -25,7 +25,8 @@ from spanguard.telemetry import COUNTS, emit
 from spanguard.telemetry.sanitize import clean_text
 
 KEY_PREFIX: Final = "spanguard:circuit_breaker"
-TIMEOUT: Final = 0.1
+TIMEOUT: Final = 0.08
+"""Seconds: a call goes on within 100 ms, with what its thread needs to wake up."""
 
 PAUSE: Final = 0.05
 """Seconds for which a refusal by the server stands for the whole process: a crowd of calls asks 20 times a second."""
