@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from spanguard.error_handling import (
 from spanguard.error_handling.dead_letter.fork_gate import FORK_GATE
 from spanguard.guard import Guard
 from spanguard.rate_limiter import TokenBucketLimiter
-from spanguard.telemetry import COUNTS
+from spanguard.telemetry import COUNTS, histograms
 from spanguard.testing import FakeClock, Signals
 from unit.bulkhead.callers import all_taken, running, wait_until
 
@@ -299,8 +300,8 @@ def test_no_lock_that_the_parent_held_is_held_in_the_child(in_child: InChild) ->
     def take_all(hold: Callable[[], None]) -> None:
         with ExitStack() as stack:
             for _, lock in locks():
-                # A fork waits for the gate of SQLite, so nobody else can hold that one at a fork.
-                if id(lock) not in taken and lock is not FORK_GATE._lock:
+                # A fork waits for the gate of SQLite and for histograms, so nobody else can hold these at a fork.
+                if id(lock) not in taken and lock not in (FORK_GATE._lock, histograms._lock):
                     taken[id(lock)] = stack.enter_context(lock)
             hold()
 
@@ -310,6 +311,32 @@ def test_no_lock_that_the_parent_held_is_held_in_the_child(in_child: InChild) ->
     with busy(take_all):
         assert in_child(still_held) == "[]"
     assert len(taken) > 5
+
+
+class Slow(float):
+    """A number that the SDK is slow to find the bucket of, from the moment at which a fork begins."""
+
+    forks = threading.Event()
+
+    def __gt__(self, other: object) -> bool:
+        inside.set()
+        self.forks.wait(DEADLINE)
+        threading.Event().wait(0.2)  # for as long as a fork that does not wait needs
+        return True
+
+
+inside = threading.Event()
+os.register_at_fork(before=Slow.forks.set)
+
+
+def test_a_fork_waits_for_a_thread_that_records(in_child: InChild, signals: Signals) -> None:
+    def note(seconds: float) -> None:
+        histograms.record(semconv.RETRY_BACKOFF_METRIC, seconds, {semconv.POLICY_NAME.key: "forked"})
+
+    Slow.forks.clear()
+    with running(partial(note, Slow(1))):
+        assert inside.wait(DEADLINE)
+        assert in_child(partial(note, 1.0)) == "None"
 
 
 def test_a_child_of_a_busy_process_never_hangs(in_child: InChild, tmp_path: Path, signals: Signals) -> None:
