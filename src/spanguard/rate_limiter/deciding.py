@@ -78,7 +78,7 @@ class Engine(Protocol):
         """Return a reading of a monotonic clock as a moment of this engine."""
         ...
 
-    def take(self, key: str, tokens: int, now: int, *, behind: int = 0) -> RateLimitStatus:
+    def take(self, key: str, tokens: int, now: int, behind: int = 0) -> RateLimitStatus:
         """Take the permits if they are there; say what is left, or how long it takes until they are.
 
         Args:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import math
 import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from math import floor, isnan
 from typing import Final, TypedDict, Unpack
 
 from limits import RateLimitItem
@@ -172,7 +172,7 @@ class RateLimiter:
         if not wait and timeout is None and tokens.__class__ is int and key.__class__ is str:
             with self._lock:
                 if 0 < tokens <= self._at_once and len(key) <= LONGEST_KEY and not self._lines:
-                    status = self._take(key, tokens, int(self._monotonic() * TICKS_PER_SECOND) * self._per_tick)
+                    status = self._take(key, tokens, floor(self._monotonic() * TICKS_PER_SECOND) * self._per_tick)
                     if status.allowed:
                         self._acquired.value += 1
                         return status
@@ -278,7 +278,7 @@ class RateLimiter:
             raise ConfigurationError(
                 f"limiter {self._name!r}: timeout={timeout!r} has no meaning without wait=True; add that, or leave it out"
             )
-        if timeout is not None and (math.isnan(timeout) or timeout < 0):
+        if timeout is not None and (isnan(timeout) or timeout < 0):
             raise ConfigurationError(
                 f"limiter {self._name!r}: timeout is {timeout!r}; it must be 0 or more seconds, or None for no end"
             )

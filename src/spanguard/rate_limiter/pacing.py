@@ -14,7 +14,7 @@ class Pace(Buckets):
 
     __slots__ = ()
 
-    def take(self, key: str, tokens: int, now: int, *, behind: int = 0) -> RateLimitStatus:
+    def take(self, key: str, tokens: int, now: int, behind: int = 0) -> RateLimitStatus:
         """Go if nothing is in the way; say what room the queue has, or when the way will be free."""
         in_the_way = self.debt(key, now) + behind * self.unit
         if in_the_way:

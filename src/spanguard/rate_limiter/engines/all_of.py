@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
+from math import floor
 from typing import Any
 
 from spanguard.rate_limiter.deciding import Engine, Grants
@@ -26,9 +27,9 @@ class AllOf:
 
     def moment(self, seconds: float) -> int:
         """Return a reading of a monotonic clock in ticks."""
-        return int(seconds * TICKS_PER_SECOND)
+        return floor(seconds * TICKS_PER_SECOND)
 
-    def take(self, key: str, tokens: int, now: int, *, behind: int = 0) -> RateLimitStatus:
+    def take(self, key: str, tokens: int, now: int, behind: int = 0) -> RateLimitStatus:
         """Take the permits from every limit if they are in all; say what is left, or how long it takes until they are."""
         engines = self._engines
         if behind or not all(engine.peek(key, tokens, now * engine.per_tick).allowed for engine in engines):

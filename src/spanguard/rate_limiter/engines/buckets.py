@@ -33,7 +33,7 @@ class Buckets(Table[int]):
         self.unit = rule.rate.denominator * int(TICKS_PER_SECOND)
         self.capacity = rule.limit * self.unit
 
-    def take(self, key: str, tokens: int, now: int, *, behind: int = 0) -> RateLimitStatus:
+    def take(self, key: str, tokens: int, now: int, behind: int = 0) -> RateLimitStatus:
         """Take the tokens if they are there; say what is left, or how long it takes until they are."""
         if now >= self._sweep_at:
             self._sweep(now)
@@ -106,7 +106,7 @@ class Queues(Buckets):
 
     __slots__ = ()
 
-    def take(self, key: str, tokens: int, now: int, *, behind: int = 0) -> RateLimitStatus:
+    def take(self, key: str, tokens: int, now: int, behind: int = 0) -> RateLimitStatus:
         """Stand in the queue if there is room; say how long it takes until the request's turn."""
         delay = self.debt(key, now) / self.per_second
         status = super().take(key, tokens, now, behind=behind)

@@ -6,6 +6,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Collection, Container
+from math import floor
 from typing import Final, Generic, TypeVar
 
 from spanguard.rate_limiter.deciding import Engine, Grants
@@ -52,14 +53,14 @@ class Table(ABC, Generic[S]):
 
     def moment(self, seconds: float) -> int:
         """Return a reading of a monotonic clock as a moment of this engine."""
-        return int(seconds * TICKS_PER_SECOND) * self.per_tick
+        return floor(seconds * TICKS_PER_SECOND) * self.per_tick
 
     def drop_idle(self, now: int) -> None:
         """Forget every key that is as if it had never been used."""
         self._look(len(self._oldest), now)
 
     @abstractmethod
-    def take(self, key: str, tokens: int, now: int, *, behind: int = 0) -> RateLimitStatus:
+    def take(self, key: str, tokens: int, now: int, behind: int = 0) -> RateLimitStatus:
         """Take the permits if they are there; say what is left, or how long it takes until they are."""
 
     @abstractmethod

@@ -27,7 +27,7 @@ class WindowEstimates(Table[Counts]):
         self._window = rule.period.numerator * int(TICKS_PER_SECOND)
         self._seconds = 1 / self.per_second
 
-    def take(self, key: str, tokens: int, now: int, *, behind: int = 0) -> RateLimitStatus:
+    def take(self, key: str, tokens: int, now: int, behind: int = 0) -> RateLimitStatus:
         """Count the request if there is room; say what is left, or how long it takes until there is."""
         if now >= self._sweep_at:
             self._sweep(now)

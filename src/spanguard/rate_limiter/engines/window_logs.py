@@ -35,7 +35,7 @@ class WindowLogs(Table[Log]):
         self._window_seconds = float(rule.period)
         self._seconds = 1 / self.per_second
 
-    def take(self, key: str, tokens: int, now: int, *, behind: int = 0) -> RateLimitStatus:
+    def take(self, key: str, tokens: int, now: int, behind: int = 0) -> RateLimitStatus:
         """Enter the request if there is room; say what is left, or how long it takes until there is."""
         if now >= self._sweep_at:
             self._sweep(now)
@@ -105,14 +105,15 @@ class WindowLogs(Table[Log]):
                 self._add(key, [mine[0][0] + self._window, sum(tokens for _, tokens in mine), _FIRST, *flat], now)
 
     def _expire(self, log: Log, now: int) -> None:
-        head, end, horizon = log[_HEAD], len(log), now - self._window
+        head, end, used, horizon = log[_HEAD], len(log), log[_USED], now - self._window
         while head < end and log[head] <= horizon:
-            log[_USED] -= log[head + 1]
+            used -= log[head + 1]
             head += 2
+        log[_USED] = used
         # If none is left, the next entry will be made now.
         log[_GONE] = (log[head] if head < end else now) + self._window
         # To close the gap costs a move of what comes after it: so only when the gap is the greater part.
-        if head == end or head > max(_MANY, end // 2):
+        if head == end or (head > _MANY and 2 * head > end):
             del log[_FIRST:head]
             head = _FIRST
         log[_HEAD] = head
