@@ -70,7 +70,7 @@ def test_every_wrong_key_and_value_is_in_the_one_message(write: Path) -> None:
     assert message.startswith("5 problems in the configuration:")
     assert "circuit_breakers.x.reset_timeout is 'soon'; input should be a valid number" in message
     assert "circuit_breakers.x.fail_maxx is not a known key. Did you mean 'fail_max'? Allowed here: alert," in message
-    assert "rate_limiters.z.burst is missing." in message
+    assert "rate_limiters.z: burst is missing; token_bucket takes rate and burst." in message
     assert "circuit_breakers.y.window: give either size (calls) or seconds, not both" in message
     assert (
         "nope is not a known key. Allowed here: alerts, bulkheads, circuit_breakers, dead_letters, guards, rate_limiters, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
@@ -66,10 +66,59 @@ class BreakerSettings(Section):
 
 
 class LimiterSettings(Section):
-    """One `[rate_limiters.<name>]`: `rate` requests a second on average, `burst` at once."""
+    """One `[rate_limiters.<name>]`: the parameters of the limiter for its strategy, and where it is kept.
 
-    rate: float
-    burst: int
+    A token bucket takes `rate` and `burst`, a leaky bucket `rate` and `capacity`, a sliding window `limit` and `window`;
+    any of them `limits` instead, such as "10/second; 1000/hour". `storage` is the URL of a server, through which processes
+    share the limiter; it may hold a password, so it is in no text of this object.
+    """
+
+    strategy: Literal[
+        "token_bucket", "leaky_bucket", "leaky_bucket_queue", "sliding_window_log", "sliding_window_estimate"
+    ] = "token_bucket"
+    rate: float | None = None
+    burst: int | None = None
+    capacity: int | None = None
+    limit: int | None = None
+    window: float | None = None
+    limits: str | None = None
+    storage: SecretStr | None = None
+    storage_timeout: float = 0.05
+    fallback_share: float | None = None
+    max_waiters: int = 1000
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers of the one limit by their names; none if there are `limits`."""
+        return {} if self.limits is not None else {name: getattr(self, name) for name in _NUMBERS[self.strategy]}
+
+    @model_validator(mode="after")
+    def _whole_and_without_contradiction(self) -> Self:
+        wanted = () if self.limits is not None else _NUMBERS[self.strategy]
+        given = [name for name in dict.fromkeys(sum(_NUMBERS.values(), ())) if getattr(self, name) is not None]
+        problems = [
+            f"{name} is missing; {self.strategy} takes {' and '.join(wanted)}" for name in wanted if name not in given
+        ]
+        taken = "limits alone" if self.limits is not None else f"{' and '.join(wanted)}, or limits"
+        problems += [f"{name} has no place here; {self.strategy} takes {taken}" for name in given if name not in wanted]
+        if self.storage is None:
+            problems += [
+                f"{name} has no meaning without storage; give the URL, or leave it out"
+                for name in ("storage_timeout", "fallback_share")
+                if name in self.model_fields_set
+            ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+_NUMBERS: Final[dict[str, tuple[str, ...]]] = {
+    "token_bucket": ("rate", "burst"),
+    "leaky_bucket": ("rate", "capacity"),
+    "leaky_bucket_queue": ("rate", "capacity"),
+    "sliding_window_log": ("limit", "window"),
+    "sliding_window_estimate": ("limit", "window"),
+}
 
 
 class BudgetSettings(Section):

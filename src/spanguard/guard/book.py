@@ -36,8 +36,9 @@ from spanguard.error_handling import (
 from spanguard.error_handling.bulkhead.settings import check as check_bulkhead
 from spanguard.error_handling.retry.budget import check as check_budget
 from spanguard.errors import ConfigurationError
+from spanguard.guard import limiting
 from spanguard.guard.declaration import SECTIONS, Kind
-from spanguard.rate_limiter import TokenBucketLimiter, rate_limit_manager
+from spanguard.rate_limiter import rate_limit_manager
 
 S = TypeVar("S")
 B = TypeVar("B")
@@ -103,7 +104,7 @@ def read(profile: Profile) -> tuple[Book, list[str]]:
         return built
 
     book = Book(
-        rate_limiters=all_of(profile.rate_limiters, _checked_limiter),
+        rate_limiters=all_of(profile.rate_limiters, limiting.checked),
         bulkheads=all_of(profile.bulkheads, _checked_bulkhead),
         retries=all_of(profile.retries, _retry),
         budgets=_budgets(profile.retries, problems),
@@ -129,11 +130,6 @@ def new_queue(name: str, settings: DeadLetterSettings) -> DeadLetterQueue:
     return DeadLetterQueue(
         settings.url.get_secret_value(), name, **{key: value for key, value in settings if key != "url"}
     )
-
-
-def _checked_limiter(name: str, settings: LimiterSettings) -> LimiterSettings:
-    TokenBucketLimiter(settings.rate, settings.burst, name=name)
-    return settings
 
 
 def _checked_bulkhead(name: str, settings: BulkheadSettings) -> BulkheadSettings:

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 from spanguard import semconv
 from spanguard.config_manager import Profile
 from spanguard.error_handling import DeadLetterQueue
-from spanguard.errors import ConfigurationError
+from spanguard.errors import ConfigurationError, ResourceUnavailableError
 from spanguard.guard.book import EMPTY, Book, new_queue, read
 from spanguard.guard.composing import Composition
+from spanguard.guard.limiting import is_as_declared, new_limiter, unchangeable
 from spanguard.guard.outline import contradictions
 from spanguard.guard.pipeline import OFF, Pipeline
 from spanguard.guard.room import Room
 from spanguard.guard.stats import GuardStats
-from spanguard.rate_limiter import TokenBucketLimiter, rate_limit_manager
+from spanguard.rate_limiter import RateLimiter, rate_limit_manager
 from spanguard.telemetry import emit
 
 if TYPE_CHECKING:
@@ -35,11 +36,13 @@ class Draft:
         profile: the profile.
         book: what it declares.
         queues: the dead-letter queues that come new.
+        limiters: the rate limiters that come new.
     """
 
     profile: Profile
     book: Book
     queues: dict[str, DeadLetterQueue]
+    limiters: dict[str, RateLimiter]
 
 
 class GuardRegistry:
@@ -83,25 +86,21 @@ class GuardRegistry:
                     problems += error.problems
             elif settings != former.dead_letters[name]:
                 problems.append(f"dead_letters.{name} cannot change while the system runs; restart it.")
-        problems += [
-            f"circuit_breakers.{name}.storage cannot change while the system runs; restart it."
-            for name in former.circuit_breakers.keys() & book.circuit_breakers.keys()
-            if former.storages.get(name) != book.storages.get(name)
-        ]
         problems += _of_storages(former, book)
         problems += _of_limiters(former, book)
+        limiters = _new_limiters(former, book, problems)
         if not problems:  # or else a policy that is wrong would be told twice, the second time as missing
             problems += _of_guards(living, book)
         if problems:
             raise ConfigurationError(list(dict.fromkeys(problems)))
-        return Draft(profile, book, queues)
+        return Draft(profile, book, queues, limiters)
 
     def apply(self, draft: Draft) -> None:
         """Take over a draft of `check`."""
         with self._lock:
             former, self._profile = self._profile, draft.profile
             former_book, self._book = self._book, draft.book
-            dropped = self._room.rearrange(former_book, draft.book, draft.queues)
+            dropped = self._room.rearrange(former_book, draft.book, draft.queues, draft.limiters)
             self._forget_pipelines()
         for queue in dropped:
             queue.close()
@@ -226,15 +225,30 @@ def _of_storages(former: Book, book: Book) -> Iterator[str]:
 
 
 def _of_limiters(former: Book, book: Book) -> Iterator[str]:
-    for name, known in rate_limit_manager.all().items():
-        settings = book.rate_limiters.get(name)
-        if settings is None or name in former.rate_limiters:
-            continue
-        if not isinstance(known, TokenBucketLimiter) or (known.rate, known.burst) != (settings.rate, settings.burst):
+    known = rate_limit_manager.all()
+    for name, settings in book.rate_limiters.items():
+        if name in former.rate_limiters:
+            yield from unchangeable(name, former.rate_limiters[name], settings)
+        elif name in known and not is_as_declared(known[name], settings):
             yield (
-                f"limiter {name!r} was configured in the code as {known!r}, but the profile says rate {settings.rate} and "
-                f"burst {settings.burst}; settle it in one place."
+                f"limiter {name!r} was configured in the code as {known[name]!r}, but [rate_limiters.{name}] says otherwise; "
+                "settle it in one place."
             )
+
+
+def _new_limiters(former: Book, book: Book, problems: list[str]) -> dict[str, RateLimiter]:
+    """Return the limiters that come new, and add what keeps one from being built."""
+    built = {}
+    for name in book.rate_limiters.keys() - former.rate_limiters.keys() - rate_limit_manager.all().keys():
+        try:
+            built[name] = new_limiter(name, book.rate_limiters[name])
+        except ConfigurationError as error:
+            problems += error.problems
+        except ResourceUnavailableError as error:
+            problems.append(
+                f"limiter {name!r}: nobody answers at its storage ({error}); start the server, or give a fallback_share."
+            )
+    return built
 
 
 def _of_guards(living: list[Guard], book: Book) -> Iterator[str]:

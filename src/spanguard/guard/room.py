@@ -21,7 +21,8 @@ from spanguard.error_handling import (
 )
 from spanguard.guard.book import Book, new_queue
 from spanguard.guard.declaration import Kind
-from spanguard.rate_limiter import rate_limit_manager
+from spanguard.guard.limiting import change, new_limiter
+from spanguard.rate_limiter import RateLimiter, rate_limit_manager
 
 V = TypeVar("V")
 
@@ -49,19 +50,22 @@ class Room:
         }
         return shelves[kind][name]
 
-    def rearrange(self, former: Book, book: Book, queues: Mapping[str, DeadLetterQueue]) -> list[DeadLetterQueue]:
+    def rearrange(
+        self, former: Book, book: Book, queues: Mapping[str, DeadLetterQueue], limiters: Mapping[str, RateLimiter]
+    ) -> list[DeadLetterQueue]:
         """Turn the policies of one book into those of another, whose settings were checked; state and counts stay.
 
         Args:
             former: what there is.
             book: what there shall be.
             queues: the dead-letter queues that come new.
+            limiters: the limiters that come new.
 
         Returns:
             The queues that are of no use any more, to be closed.
         """
         self._breakers(former, book)
-        self._limiters(former, book)
+        self._limiters(former, book, limiters)
         self._bulkheads(book)
         self._timeouts(book)
         self._retries(book)
@@ -83,14 +87,15 @@ class Room:
             elif settings != former.circuit_breakers[name]:
                 circuit_breakers.get(name).reconfigure(settings)
 
-    def _limiters(self, former: Book, book: Book) -> None:
+    def _limiters(self, former: Book, book: Book, limiters: Mapping[str, RateLimiter]) -> None:
         for name in former.rate_limiters.keys() - book.rate_limiters.keys():
             rate_limit_manager.remove(name)
         for name, settings in book.rate_limiters.items():
             if name not in former.rate_limiters:
-                rate_limit_manager.configure(name, rate=settings.rate, burst=settings.burst)
+                if name not in rate_limit_manager.all():  # or else the code has made the same
+                    rate_limit_manager.add(limiters.get(name) or new_limiter(name, settings))
             elif settings != former.rate_limiters[name]:
-                rate_limit_manager.reconfigure(name, settings.rate, settings.burst)
+                change(rate_limit_manager.get_limiter(name), settings)
 
     def _bulkheads(self, book: Book) -> None:
         self.bulkheads = _kept(self.bulkheads, book.bulkheads)

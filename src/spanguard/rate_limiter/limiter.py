@@ -256,6 +256,14 @@ class RateLimiter:
         """Return what the limiter did since it was made, or since this process was forked."""
         return self._desk.stats()
 
+    def change_limits(self, limits: str | RateLimitItem | Iterable[RateLimitItem]) -> None:
+        """Have other limits from now on, as many as before. What was used stays used, and those who wait keep their places.
+
+        Raises:
+            ConfigurationError: they do not parse, a number is out of range, or there are more or fewer than before.
+        """
+        self._change(parsed_rules(self._name, limits, self._rules[0].strategy))
+
     def _change(self, rules: Sequence[Rule]) -> None:
         """Go on under other numbers. What was used stays used, and those who wait keep their places."""
         if not same_shape(self._rules, rules):

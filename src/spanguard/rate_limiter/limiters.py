@@ -32,12 +32,11 @@ class TokenBucketLimiter(RateLimiter):
     ) -> None:
         name = name if name is not None else f"{rate}/s"
         self._start([bucket(name, "token_bucket", rate, burst)], name, **options)
-        self._rate = rate
 
     @property
     def rate(self) -> float:
         """Permits a second."""
-        return self._rate
+        return float(self._rules[0].rate)
 
     @property
     def burst(self) -> int:
@@ -45,7 +44,7 @@ class TokenBucketLimiter(RateLimiter):
         return self._rules[0].limit
 
     def __repr__(self) -> str:
-        return f"TokenBucketLimiter(rate={self._rate!r}, burst={self.burst!r}, name={self._name!r})"
+        return f"TokenBucketLimiter(rate={self.rate:g}, burst={self.burst!r}, name={self._name!r})"
 
     def reconfigure(self, rate: float | None = None, burst: int | None = None) -> None:
         """Have other numbers from now on. What was used stays used, and those who wait keep their places.
@@ -55,9 +54,8 @@ class TokenBucketLimiter(RateLimiter):
         Raises:
             ConfigurationError: a number is out of range.
         """
-        rate = self._rate if rate is None else rate
+        rate = self.rate if rate is None else rate
         self._change([bucket(self._name, "token_bucket", rate, self.burst if burst is None else burst)])
-        self._rate = rate
 
 
 class LeakyBucketLimiter(RateLimiter):
@@ -90,12 +88,11 @@ class LeakyBucketLimiter(RateLimiter):
         name = name if name is not None else f"{rate}/s"
         strategy: Strategy = "leaky_bucket_queue" if as_queue else "leaky_bucket"
         self._start([bucket(name, strategy, rate, capacity, setting="capacity")], name, **options)
-        self._rate = rate
 
     @property
     def rate(self) -> float:
         """Permits a second."""
-        return self._rate
+        return float(self._rules[0].rate)
 
     @property
     def capacity(self) -> int:
@@ -105,7 +102,7 @@ class LeakyBucketLimiter(RateLimiter):
     def __repr__(self) -> str:
         as_queue = self._rules[0].strategy == "leaky_bucket_queue"
         return (
-            f"LeakyBucketLimiter(rate={self._rate!r}, capacity={self.capacity!r}, as_queue={as_queue}, "
+            f"LeakyBucketLimiter(rate={self.rate:g}, capacity={self.capacity!r}, as_queue={as_queue}, "
             f"name={self._name!r})"
         )
 
@@ -115,10 +112,9 @@ class LeakyBucketLimiter(RateLimiter):
         Raises:
             ConfigurationError: a number is out of range.
         """
-        rate = self._rate if rate is None else rate
+        rate = self.rate if rate is None else rate
         capacity = self.capacity if capacity is None else capacity
         self._change([bucket(self._name, self._rules[0].strategy, rate, capacity, setting="capacity")])
-        self._rate = rate
 
 
 class SlidingWindowLimiter(RateLimiter):
@@ -148,7 +144,6 @@ class SlidingWindowLimiter(RateLimiter):
         name = name if name is not None else f"{limit}/{window}s"
         strategy: Strategy = "sliding_window_log" if exact else "sliding_window_estimate"
         self._start([window_rule(name, strategy, limit, window)], name, **options)
-        self._window = window
 
     @property
     def limit(self) -> int:
@@ -158,13 +153,11 @@ class SlidingWindowLimiter(RateLimiter):
     @property
     def window(self) -> float:
         """Seconds."""
-        return self._window
+        return float(self._rules[0].period)
 
     def __repr__(self) -> str:
         exact = self._rules[0].strategy == "sliding_window_log"
-        return (
-            f"SlidingWindowLimiter(limit={self.limit!r}, window={self._window!r}, exact={exact}, name={self._name!r})"
-        )
+        return f"SlidingWindowLimiter(limit={self.limit!r}, window={self.window:g}, exact={exact}, name={self._name!r})"
 
     def reconfigure(self, limit: int | None = None, window: float | None = None) -> None:
         """Have other numbers from now on, as `TokenBucketLimiter.reconfigure`.
@@ -173,6 +166,5 @@ class SlidingWindowLimiter(RateLimiter):
             ConfigurationError: a number is out of range.
         """
         limit = self.limit if limit is None else limit
-        window = self._window if window is None else window
+        window = self.window if window is None else window
         self._change([window_rule(self._name, self._rules[0].strategy, limit, window)])
-        self._window = window

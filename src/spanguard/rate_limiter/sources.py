@@ -22,6 +22,7 @@ from spanguard.rate_limiter.storages import (
     decider_at,
     decider_on,
 )
+from spanguard.rate_limiter.storages.opening import LateDecider
 from spanguard.rate_limiter.storages.redis import AsyncRedisDecider
 
 Storage = str | limits.storage.Storage | limits.aio.storage.Storage
@@ -73,6 +74,8 @@ class Sources:
             weakref.WeakKeyDictionary()
         )
         self._decide_by(rules)
+        if self._share is None and isinstance(self._of_threads, LateDecider):
+            self._of_threads.probe("")
 
     def change(self, rules: Sequence[Rule]) -> None:
         """Decide by other rules from now on; the server turns what it knows of a key into them.
@@ -147,7 +150,6 @@ class Sources:
     def _at_server(self, url: str) -> Decider:
         decider = decider_at(url, self._rules, name=self._name, timeout=self._timeout)
         if self._share is None:
-            decider.probe("")
             return decider
         self._fallback = Fallback(self._name, self._rules, self._share, clock=self._clock)
         return self._fallback.around(decider)
