@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from opentelemetry._logs import SeverityNumber
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 import spanguard
 from spanguard import errors, semconv
@@ -72,7 +72,24 @@ from spanguard.error_handling import (
 from spanguard.guard import Draft, GuardStats
 from spanguard.instrumentation.pybreaker import StateChange
 from spanguard.monitoring import Alert
-from spanguard.rate_limiter import LimiterStats, RateLimitExceededError, RateLimitStatus
+from spanguard.rate_limiter import (
+    AdaptiveLimitExceededError,
+    AdaptiveStats,
+    Aimd,
+    BackpressureError,
+    BackpressureStats,
+    CoDel,
+    Gradient2,
+    LimiterStats,
+    PressureChange,
+    QueueClosedError,
+    QueueEmptyError,
+    RateLimitExceededError,
+    RateLimitStatus,
+    TimeInQueue,
+    Vegas,
+)
+from spanguard.rate_limiter.http import HttpRequest
 from spanguard.stack import GoMissingError, ServerStatus, StackEndpoints, StackSettings, StackStatus
 from spanguard.telemetry import EmittedEvent
 from spanguard.testing import CapturedEvent, CapturedPoint, CapturedSpan
@@ -141,7 +158,20 @@ SAMPLES: list[Any] = [
     BulkheadStats("api", 4, 3, 2, 10, 9, 8, 7),
     TimeoutStats("search", 2.0, 1, 2, 3, 4),
     DegradationStats("prices", 1, 2, 3, 4, 5),
-    LimiterStats(1, 2, 3, 4, 5, 6),
+    LimiterStats(1, 2, 3, 4, 5, 6, 7, 8, TimeInQueue(0.1, 0.2, 0.3, 0.4)),
+    TimeInQueue(0.1, 0.2, 0.3, 0.4),
+    AdaptiveLimitExceededError("api", "timed_out", 4, 8, 1.5),
+    AdaptiveStats("api", 4, 3, 2, 0.25, None, 10, 9, 8, 7, 6),
+    Aimd(increase=2.0, backoff=0.5, latency_limit=1.5),
+    Vegas(probe_every=17),
+    Gradient2(queue=5, tolerance=2.0, smoothing=0.3, long_window=700),
+    BackpressureError("mail", "timed_out", 4, 1.5),
+    QueueEmptyError("mail"),
+    QueueClosedError("mail"),
+    BackpressureStats("mail", 9, 8, True, 1.5, 7, 6, 5, 4, 3, 2, 1, {"priority": 2}, 3, 4, 5),
+    PressureChange(False, "relieved", 1, 9, 0.5, 2.5, 3),
+    HttpRequest("GET", "/posts", "10.0.0.1", {"accept": "text/html"}),
+    CoDel(target=0.01, interval=0.2),
     RetryStats("api", 1, 2, 3, 4, 5, 0.5),
     GuardStats("api", timeout=TimeoutStats("api", 2.0, 1, 2, 3, 4), retry=RetryStats("api", 1, 2, 3, 4, 5, None)),
     ErrorStats(1, 2, 10.0, 20.0),
@@ -175,6 +205,7 @@ SAMPLES: list[Any] = [
     AlertSettings(resend_interval=9.0),
     BreakerProfile(fail_max=7, alert="none"),
     LimiterSettings(rate=2.0, burst=3),
+    LimiterSettings(strategy="sliding_window_log", limits="4/day", storage=SecretStr("redis://host"), max_waiters=7),
     BudgetSettings(name="shared", ratio=0.1),
     BulkheadSettings(limit=3, queue=7, max_wait=1.5),
     DeadLetterSettings(max_replays=7),

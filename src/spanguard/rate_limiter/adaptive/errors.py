@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from spanguard.errors import SpanguardError
+from spanguard.errors import SpanguardError, notes_of
 
 
 class AdaptiveLimitExceededError(SpanguardError, TimeoutError):
@@ -31,5 +31,5 @@ class AdaptiveLimitExceededError(SpanguardError, TimeoutError):
             f"adaptive limiter {name!r} lets {limit} calls run at once now, and they do{why}. The call was not made."
         )
 
-    def __reduce__(self) -> tuple[type[AdaptiveLimitExceededError], tuple[object, ...]]:
-        return type(self), (self.name, self.outcome, self.limit, self.queued, self.waited)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.outcome, self.limit, self.queued, self.waited), notes_of(self)

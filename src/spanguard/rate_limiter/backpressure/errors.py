@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from typing import Literal
 
-from spanguard.errors import SpanguardError
+from spanguard.errors import SpanguardError, notes_of
 
 
 class BackpressureError(SpanguardError, TimeoutError, queue.Full):
@@ -28,8 +28,8 @@ class BackpressureError(SpanguardError, TimeoutError, queue.Full):
             f"queue {name!r} is full ({limit} items){why}. The item was not taken; slow the producer down, or drop the item."
         )
 
-    def __reduce__(self) -> tuple[type[BackpressureError], tuple[object, ...]]:
-        return type(self), (self.name, self.outcome, self.limit, self.waited)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.outcome, self.limit, self.waited), notes_of(self)
 
 
 class QueueEmptyError(SpanguardError, TimeoutError, queue.Empty):
@@ -43,8 +43,8 @@ class QueueEmptyError(SpanguardError, TimeoutError, queue.Empty):
         self.name = name
         super().__init__(f"queue {name!r} is empty, and no item came in time.")
 
-    def __reduce__(self) -> tuple[type[QueueEmptyError], tuple[object, ...]]:
-        return type(self), (self.name,)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name,), notes_of(self)
 
 
 class QueueClosedError(SpanguardError, RuntimeError):
@@ -58,5 +58,5 @@ class QueueClosedError(SpanguardError, RuntimeError):
         self.name = name
         super().__init__(f"queue {name!r} is closed; it takes no more items, and gives only those that it still has.")
 
-    def __reduce__(self) -> tuple[type[QueueClosedError], tuple[object, ...]]:
-        return type(self), (self.name,)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name,), notes_of(self)
