@@ -31,7 +31,7 @@ from spanguard.error_handling import (
 )
 from spanguard.error_handling.dead_letter.fork_gate import FORK_GATE
 from spanguard.guard import Guard
-from spanguard.rate_limiter import TokenBucketLimiter
+from spanguard.rate_limiter import AdaptiveLimiter, BackpressureManager, TokenBucketLimiter
 from spanguard.telemetry import COUNTS, histograms
 from spanguard.testing import FakeClock, Signals
 from unit.bulkhead.callers import all_taken, running, wait_until
@@ -171,6 +171,45 @@ def limiter_waited_for(_: Path) -> Iterator[Use]:
 
 
 @contextmanager
+def shared_limiter_degraded(_: Path) -> Iterator[Use]:
+    # Nobody listens on port 1.
+    limiter = TokenBucketLimiter(1e-6, 2, name="forked", storage="redis://127.0.0.1:1", fallback_share=1.0)
+    with busy(lambda hold: held_while(limiter._lock, hold)):
+        yield lambda: limiter.acquire().fallback and limiter.stats().fallback == limiter.stats().acquired == 1
+
+
+@contextmanager
+def adaptive_limiter_under_way(_: Path) -> Iterator[Use]:
+    limiter = AdaptiveLimiter(initial=1, maximum=1, queue=2, name="forked")
+    leave = threading.Event()
+    with running(lambda: limiter.call(leave.wait, DEADLINE), lambda: limiter.call(int)):
+        try:
+            wait_until(lambda: limiter.stats().queued == 1)
+            with busy(lambda hold: held_while(limiter._permits.lock, hold)):
+                yield lambda: limiter.call(int) == 0 and limiter.stats().running == limiter.stats().queued == 0
+        finally:
+            leave.set()
+
+
+@contextmanager
+def full_queue_with_producers(_: Path) -> Iterator[Use]:
+    queue: BackpressureManager[str] = BackpressureManager(1, name="forked")
+    assert queue.put("first")
+
+    def use() -> bool:
+        # The items are the parent's to work off; the child begins with none.
+        return queue.put("child") and queue.get() == "child" and queue.stats().producers == 0
+
+    with running(lambda: queue.put("second")):
+        try:
+            wait_until(lambda: queue.stats().producers == 1)
+            with busy(lambda hold: held_while(queue._core._lock, hold)):
+                yield use
+        finally:
+            assert [queue.get(timeout=DEADLINE), queue.get(timeout=DEADLINE)] == ["first", "second"]
+
+
+@contextmanager
 def dead_letter_queue_under_replay(folder: Path) -> Iterator[Use]:
     queue = DeadLetterQueue(f"sqlite:///{folder}/letters.db", "forked")
     queue.handler("send")(lambda _: None)
@@ -249,6 +288,9 @@ STATES: dict[str, tuple[State, Callable[[], float], int]] = {
     "timeout, under way": (timeout_under_way, partial(of_policy, semconv.TIMEOUT_CALLS_METRIC), 1),
     "degradation, under way": (degradation_under_way, partial(of_policy, semconv.DEGRADATION_ANSWERS_METRIC), 2),
     "limiter, waited for": (limiter_waited_for, partial(of_policy, semconv.LIMITER_REQUESTS_METRIC), 1),
+    "shared limiter, degraded": (shared_limiter_degraded, partial(of_policy, semconv.LIMITER_REQUESTS_METRIC), 1),
+    "adaptive limiter, under way": (adaptive_limiter_under_way, partial(of_policy, semconv.ADAPTIVE_CALLS_METRIC), 1),
+    "bounded queue, full": (full_queue_with_producers, partial(of_policy, semconv.BACKPRESSURE_PUTS_METRIC), 1),
     "dead letters, under replay": (
         dead_letter_queue_under_replay,
         partial(of_policy, semconv.DEAD_LETTER_MESSAGES_METRIC),
