@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from redis_server import RedisServer
+
+from integration.rate_limiter.redis_server import RedisServer
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import pytest
 import redis
 from limits import parse
 from limits.storage import RedisStorage, storage_from_string
-from redis_server import RedisServer, wait_until
-from server_clock import ServerClock, read_clock_from_a_key
 
+from integration.rate_limiter.redis_server import RedisServer, wait_until
+from integration.rate_limiter.server_clock import ServerClock, read_clock_from_a_key
 from spanguard.errors import ConfigurationError, ResourceUnavailableError
 from spanguard.rate_limiter.rules import Rule, Strategy, bucket, window
 from spanguard.rate_limiter.storages import async_decider_at, decider_at

@@ -11,8 +11,8 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from redis_server import RedisServer, wait_until
 
+from integration.rate_limiter.redis_server import RedisServer, wait_until
 from spanguard import semconv
 from spanguard.rate_limiter.deciding import Decider
 from spanguard.rate_limiter.rules import Rule

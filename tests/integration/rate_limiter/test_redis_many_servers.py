@@ -11,8 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from redis_server import RedisServer, free_port, wait_until
 
+from integration.rate_limiter.redis_server import RedisServer, free_port, wait_until
 from spanguard.errors import ResourceUnavailableError
 from spanguard.rate_limiter.rules import Rule
 from spanguard.rate_limiter.status import RateLimitStatus
