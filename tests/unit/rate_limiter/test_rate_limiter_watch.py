@@ -97,7 +97,12 @@ def test_a_child_is_not_held_up_by_a_lock_of_its_parent(
     thread.start()
     held.wait(10)
     try:
-        assert in_child(lambda: (watch.lose(ConnectionError("away")), watch.is_degraded)[1]) == "True"
+
+        def lost() -> bool:
+            watch.lose(ConnectionError("away"))
+            return watch.is_degraded
+
+        assert in_child(lost) == "True"
     finally:
         release.set()
         thread.join(10)
