@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import select
 import signal
@@ -48,6 +49,7 @@ def in_child() -> Callable[[Callable[[], object]], str]:
         pid = os.fork()
         if pid == 0:
             try:
+                faulthandler.dump_traceback_later(15)  # tells where a child hangs, before it is ended
                 os.write(write, repr(function()).encode())
             finally:
                 os._exit(0)

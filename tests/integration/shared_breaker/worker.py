@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import threading
 from collections.abc import Callable
@@ -128,9 +129,12 @@ class _Orders:
 
 
 def _run(orders: Connection, url: str, name: str, settings: dict[str, Any]) -> None:
+    faulthandler.dump_traceback_later(20)  # tells where it hangs, before the test gives it up
     obey = _Orders(url, name, settings)
     while True:
+        faulthandler.cancel_dump_traceback_later()
         order, arguments = orders.recv()
+        faulthandler.dump_traceback_later(20)
         try:
             orders.send(getattr(obey, order)(*arguments))
         except (RuntimeError, OSError, pybreaker.CircuitBreakerError) as error:
