@@ -8,7 +8,9 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +41,11 @@ def started(folder: Path, running: contextlib.ExitStack) -> RedisServer:
     return node
 
 
+def is_whole(client: Any) -> bool:
+    """Tell whether a node knows of a server for every key."""
+    return bool(client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+
+
 def joined(nodes: list[RedisServer]) -> list[RedisServer]:
     """Make them a cluster."""
     program = shutil.which("redis-cli")
@@ -47,7 +54,7 @@ def joined(nodes: list[RedisServer]) -> list[RedisServer]:
     subprocess.run([program, "--cluster", "create", *addresses, "--cluster-yes"], check=True, capture_output=True)
     for node in nodes:
         with node.client() as client:
-            wait_until(lambda client=client: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+            wait_until(partial(is_whole, client))
     return nodes
 
 
