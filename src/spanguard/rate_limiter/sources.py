@@ -73,6 +73,7 @@ class Sources:
         self._opened: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncRedisDecider] = (
             weakref.WeakKeyDictionary()
         )
+        self._fallback: Fallback | None = None
         self._decide_by(rules)
         if self._share is None and isinstance(self._of_threads, LateDecider):
             self._of_threads.probe("")
@@ -142,7 +143,6 @@ class Sources:
 
     def _decide_by(self, rules: Sequence[Rule]) -> None:
         self._rules = tuple(rules)
-        self._fallback: Fallback | None = None
         self._of_tasks: AsyncDecider | None = None
         self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncDecider] = weakref.WeakKeyDictionary()
         self._of_threads = self._at_server(self._storage) if isinstance(self._storage, str) else self._on(self._storage)
@@ -151,7 +151,7 @@ class Sources:
         decider = decider_at(url, self._rules, name=self._name, timeout=self._timeout)
         if self._share is None:
             return decider
-        self._fallback = Fallback(self._name, self._rules, self._share, clock=self._clock)
+        self._fallback = Fallback(self._name, self._rules, self._share, clock=self._clock, former=self._fallback)
         return self._fallback.around(decider)
 
     def _on(self, storage: object) -> Decider | None:

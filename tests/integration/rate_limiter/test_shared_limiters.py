@@ -330,6 +330,13 @@ def test_a_change_does_not_forgive_what_was_used(shared: Make) -> None:
     assert not limiter.acquire()
 
 
+def test_a_change_does_not_forgive_what_was_used_of_the_local_share() -> None:
+    limiter = TokenBucketLimiter(4 / HOUR, 4, storage="redis://127.0.0.1:1", fallback_share=0.5, name="nobody there")
+    assert [limiter.acquire().allowed for _ in range(3)] == [True, True, False]
+    limiter.reconfigure(rate=6 / HOUR, burst=6)
+    assert [limiter.acquire().allowed for _ in range(2)] == [True, False]
+
+
 def test_a_change_on_shared_memory_is_refused_as_it_would_forgive() -> None:
     limiter = TokenBucketLimiter(1, 1, name="memory", storage=MemoryStorage())
     with pytest.raises(ConfigurationError, match="would forgive"):

@@ -77,6 +77,10 @@ class LocalShare:
         """Forget what was taken of the share."""
         self._decider.reset(key)
 
+    def inherit(self, former: LocalShare) -> None:
+        """Charge what was taken of a former share."""
+        self._decider.inherit(former._decider)
+
 
 class Fallback:
     """What the deciders of one limiter have in common while its storage is lost: the share, and who looks for it.
@@ -86,13 +90,18 @@ class Fallback:
         rules: the shared limit.
         share: as for `LocalShare`.
         clock: where time comes from.
+        former: whose place it takes after a change of the limit; what was taken of that share stays taken.
 
     Raises:
         ConfigurationError: the share is out of range.
     """
 
-    def __init__(self, name: str, rules: Rules, share: float, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, name: str, rules: Rules, share: float, *, clock: Clock = SYSTEM_CLOCK, former: Fallback | None = None
+    ) -> None:
         self._local = LocalShare(name, rules, share, clock=clock)
+        if former is not None:
+            self._local.inherit(former._local)  # noqa: SLF001 - its own class
         self._watch = Watch(name, clock=clock)
 
     def around(self, shared: Shared) -> FallbackDecider:

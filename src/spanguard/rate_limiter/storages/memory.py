@@ -101,6 +101,12 @@ class MemoryDecider:
         with self._shelf.lock:
             self._current().clear(key)
 
+    def inherit(self, other: MemoryDecider) -> None:
+        """Charge what is still owed at another decider, of another shelf, so that a change forgives nothing."""
+        with other._shelf.lock, self._shelf.lock:
+            engine = self._current()
+            engine.inherit(other._current(), engine.moment(self._clock.monotonic()))
+
     def _current(self) -> Engine:
         edition = self._shelf.refresh()
         if edition != self._edition:
