@@ -401,11 +401,15 @@ def test_a_child_of_a_busy_process_never_hangs(in_child: InChild, tmp_path: Path
         while not done.is_set():
             work()
 
+    def add_and_rest() -> None:
+        letters.add("send", {})
+        done.wait(0.005)  # SQLite serves writers in no order: one without a break may keep another out for ever
+
     def add_and_use_all() -> int:
         letters.add("send", {})
         return use_all()
 
-    with running(*[partial(repeat, use_all)] * 3, partial(repeat, partial(letters.add, "send", {}))):
+    with running(*[partial(repeat, use_all)] * 3, partial(repeat, add_and_rest)):
         try:
             answers = [in_child(add_and_use_all) for _ in range(40)]
         finally:
