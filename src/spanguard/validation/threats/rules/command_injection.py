@@ -28,17 +28,17 @@ _ARGUMENT = r"(?:[\s+]+[-/.$~*\"'\d]|[\s+]*[;|&<>]|[\s+]*$)"
 _BREAK = r"(?:[;|\n&]|&&|\|\||%0[ad]|\\n|\\r)"
 
 COMMAND_INJECTION = (
-    Rule("break_then_command", 5, 0, rf"{_BREAK}[\s+;|&({{]*[\\'\"@!]?{_PATH}{_UNIX}{_END}"),
+    Rule("break_then_command", 5, 4, rf"{_BREAK}[\s+;|&({{]*[\\'\"@!]?{_PATH}{_UNIX}{_END}"),
     Rule(
         "break_then_word",
         5,
-        0,
+        3,
         rf"{_BREAK}[;|&({{]*[\\'\"@!]?{_PATH}{_WORDS}{_ARGUMENT}|(?:;|\||&&)[\s+]*{_PATH}{_WORDS}[\s+]+[-/$~]",
     ),
     Rule(
         "break_then_windows_command",
         5,
-        0,
+        3,
         rf"[;|&][\s+|&(]*{_WINDOWS}{_ARGUMENT}|[|&]{_WINDOWS}(?:[\s;|&)/<>%:\\]|$)|[;|&][\s+]*{_WINDOWS}[\s+]+(?:\w:\\|%|/)",
     ),
     Rule(
@@ -54,10 +54,10 @@ COMMAND_INJECTION = (
     Rule(
         "substitution",
         5,
-        3,
-        rf"\$\([\s+]*{_PATH}{_UNIX}{_END}|\$\(\(|(?:^|[^\s`(:)])`[\s+]*{_PATH}(?:{_UNIX}|{_WORDS})(?:[\s+;|&/$<>][^`]*)?`(?:$|[;|&,'\"-])",
+        4,
+        rf"\$\([\s+`]*{_PATH}(?:{_UNIX}{_END}|{_WORDS}(?:[\s+]+[-/$~\w]|\)))|\$\(\(|(?:^|[^\s`(:)])`[\s+]*{_PATH}(?:{_UNIX}|{_WORDS})(?:[\s+;|&/$<>][^`]*)?`(?:$|[;|&,'\"-])",
     ),
-    Rule("substitution_of_anything", 3, 0, r"\$\([^)]*\)|[<>]\([^)]*\)"),
+    Rule("substitution_of_anything", 3, 1, r"\$\([^)]*\)|[<>]\([^)]*\)"),
     Rule(
         "blank_by_variable",
         5,
@@ -67,13 +67,13 @@ COMMAND_INJECTION = (
     Rule(
         "secret_file",
         5,
-        2,
+        3,
         r"/etc/(?:passwd|shadow|group|sudoers|issue|hosts)\b|/proc/(?:self|version|cpuinfo)|\bpasswd\s?(?:$|[|;&`])",
     ),
     Rule(
         "reading_a_file",
         5,
-        3,
+        5,
         r"\b(?:head|tail|less|more|type|nl)[\s+<$]+(?:/|[a-z]:\\|\.\./)[\w*?/.\\-]+|\b(?:cat|tac|od|xxd)[\s+<$]+[\w.-]{0,12}(?:/|[a-z]:\\|\.\./)[\w*?/.\\-]+",
     ),
     Rule(
@@ -85,7 +85,7 @@ COMMAND_INJECTION = (
     Rule(
         "shell_with_code",
         5,
-        3,
+        4,
         r"\b(?:ba|z|k|da)?sh[\s+]+-c\b|\bcmd(?:\.exe)?[\s+]*/[ckq]\b|\bpowershell(?:\.exe)?[\s+]+-\w|\b(?:perl|ruby|php|python[23]?)[\s+]+-(?:e|r|c)\b",
     ),
     Rule("server_side_include", 5, 5, r"<!--[\s+]*#[\s+]*(?:exec|include|echo|config|printenv)"),
@@ -95,28 +95,22 @@ COMMAND_INJECTION = (
         5,
         3,
         r"\b(?:system|passthru|shell_exec|popen|proc_open|pcntl_exec|exec|execl|execve|phpinfo|assert|create_function|eval|spawn|kernel\.\w+|io\.popen)"
-        r"[\s+]*\([\s+]*['\"$`]|\bphpinfo\(|\{\$\{|\bprint\([\s+]*(?:md5|system|`|'[^']*'\.)|__import__[\s+]*\(|\bos\.(?:system|popen|exec\w*)\b|runtime[\s\w.()+]*\.exec\(|processbuilder"
+        r"[\s+]*\([\s+]*['\"$`]|\bphpinfo\(|\{\$\{|\{\$_(?:get|post|request|cookie|server)|\$_(?:get|post|request)\[\bprint\([\s+]*(?:md5|system|`|'[^']*'\.)|__import__[\s+]*\(|\bos\.(?:system|popen|exec\w*)\b|runtime[\s\w.()+]*\.exec\(|processbuilder"
         r"|<\?php|\bimport[\s+]+(?:os|socket|subprocess)[\s+]*[;,:\n.]|\bsubprocess\.(?:popen|call|run|check_\w+)\(|child_process[\'\"]\)|%x\(|!!python/|\$\{@?(?:print|system|eval)",
     ),
     Rule(
         "windows_administration",
         5,
-        3,
+        5,
         r"\bnet[\s+]+(?:user|view|localgroup|start|stop|use|share)\b|\breg[\s+]+(?:add|query|save|delete)\b|\bnetsh[\s+]+\w|\bset[\s+]+/a\b",
     ),
     Rule(
         "download_and_run",
         5,
-        4,
+        3,
         r"\b(?:wget|curl|lwp-download|fetch|lynx)[\s+$]+[^|;&]*(?:https?|ftp)://|\b(?:wget|curl)[^|]*\|[\s+]*(?:ba)?sh\b|certutil.*urlcache",
     ),
     Rule("redirection_to_file", 3, 0, r">>?[\s+]*(?:/|[a-z]:\\|\$)[\w./\\-]+|<[\s+]*/[\w./-]+"),
-    Rule(
-        "command_then_break",
-        5,
-        0,
-        rf"^[\s'\"+]*{_PATH}{_UNIX}(?:[\s+]+-\w+)?(?:[\s+]+/[\w./*?-]+)?[\s+]*(?:[;|&`]|\\n)[\s;|&`'\"]*$",
-    ),
-    Rule("file_of_windows", 5, 0, r"^\W*(?:dir|type|del|copy|more)[\s+]+(?:[a-z]:\\|%\w+%)"),
-    Rule("ping_to", 5, 3, r"\bping[\s+]+(?:-\w[\s+]+\d*[\s+]*)+[\w.:]+|\bnslookup[\s+]+[\w.-]+\.\w"),
+    Rule("file_of_windows", 5, 5, r"^\W*(?:dir|type|del|copy|more)[\s+]+(?:[a-z]:\\|%\w+%)"),
+    Rule("ping_to", 5, 4, r"\bping[\s+]+(?:-\w[\s+]+\d*[\s+]*)+[\w.:]+|\bnslookup[\s+]+[\w.-]+\.\w"),
 )

@@ -8,8 +8,8 @@ _SLASH = r"[/\\\xc0\xc1?]"
 
 PATH_TRAVERSAL = (
     Rule("two_levels_up", 5, 5, r"(?:^|[^.\w]|[=/\\])?\.{2,}[/\\]+(?:[^/\\\s]*[/\\]+)?\.{2,}(?:[/\\]|$)"),
-    Rule("level_up_then_name", 5, 0, r"(?:^|[=/\\:?&'\"])\.\.[/\\]+"),
-    Rule("level_up_inside", 5, 3, r"[\w/\\=]\.*[/\\]+\.\.(?:[/\\;]|$)"),
+    Rule("level_up_then_name", 5, 3, r"(?:^|[=/\\:?&'\"])\.\.[/\\]+"),
+    Rule("level_up_inside", 5, 5, r"[\w/\\=]\.*[/\\]+\.\.(?:[/\\;]|$)"),
     Rule(
         "known_secret_file",
         5,
@@ -22,31 +22,31 @@ PATH_TRAVERSAL = (
     Rule(
         "wrapper",
         5,
-        4,
+        5,
         r"\b(?:php://(?:filter|input|fd|memory|temp|stdin|output)|expect://|phar://|zip://|data://|glob://|compress\.\w+://|jar:(?:file|http)|netdoc:/|gopher://)",
     ),
     Rule("file_address", 5, 2, r"\bfile:/{1,3}"),
     Rule(
         "absolute_log_or_setting",
         5,
-        0,
+        3,
         r"(?:^|[=\s'\"])(?:[a-z]:)?[/\\]{1,2}[^\s?&]*(?:[/\\]+)(?:[\w.-]+\.(?:cnf|inf|sam|evt|mdb|dat)|\w*(?:error|access)[_.-]log\w*|logs?[/\\][\w.-]+|passwd|shadow)(?:$|[\s?&\"';|])",
     ),
     Rule(
         "absolute_setting",
         5,
-        0,
+        2,
         r"(?:^|=)(?:[a-z]:)?[/\\]{1,2}\S*(?:\b(?:etc|conf|apache\w*|httpd|nginx|php\d*|mysql|xampp|lampp|windows|winnt|usr|var|opt|home|proftpd|ftpd?|ssh|local|logs?)\b)"
         r"\S*[/\\]+[\w.-]+\.(?:conf|cfg|ini|log|bak|xml|err|pid|sql|inc|php\d?)(?:$|[\s?&\"';|])",
     ),
     Rule(
         "system_folder",
         5,
-        0,
+        3,
         r"^(?:[a-z]:)?[/\\]+(?:etc|proc|root|boot|dev|sys|winnt|windows|inetpub|private|var[/\\]+(?:log|www|lib|mail|spool|run|adm|apache\w*)|usr[/\\]+(?:local|pkg|lib|ports)|opt[/\\]+\w+)[/\\]+",
     ),
-    Rule("drive", 3, 0, r"^[a-z]:[/\\]+"),
-    Rule("share_of_windows", 5, 3, r"\\\\[\w.:-]+\\[a-z]\$"),
+    Rule("drive", 3, 1, r"^[a-z]:[/\\]+"),
+    Rule("share_of_windows", 5, 5, r"\\\\[\w.:-]+\\[a-z]\$"),
     Rule(
         "dots_by_number",
         5,
@@ -56,7 +56,7 @@ PATH_TRAVERSAL = (
     Rule(
         "strange_dots",
         5,
-        3,
+        5,
         r"(?:\.{3,}[/\\]+){2}|(?:\.[/\\]+){4}|\.\.;[/\\]|\.\?/|\.\.[^\w\s.]{1,3}[/\\]|\.\.(?:\xef\xbf\xbd)+",
     ),
     Rule("template_of_file", 5, 5, r"[/\\.]\{file\}"),

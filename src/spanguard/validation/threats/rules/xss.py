@@ -9,20 +9,20 @@ _CALL = r"(?:alert|confirm|prompt|eval|settimeout|setinterval|setimmediate|fetch
 _CODE_SCHEME = r"(?:j\W{0,6}a\W{0,6}v\W{0,6}a|v\W{0,6}b|live)\W{0,6}s\W{0,6}c\W{0,6}r\W{0,6}i\W{0,6}p\W{0,6}t\W{0,6}:"
 
 XSS = (
-    Rule("script_tag", 5, 2, r"<[\s/\\]{0,4}(?:\w{1,12}:)?script(?:[\s/>\\<+\"'=;:x]|$)"),
+    Rule("script_tag", 5, 3, r"<[\s/\\]{0,4}(?:\w{1,12}:)?script(?:[\s/>\\<+\"'=;:x]|$)"),
     Rule("script_tag_with_code", 5, 5, r"<[\s/\\]{0,4}(?:\w{1,12}:)?script[^>]*(?:\bsrc[\s+]*=|>[^<]*[(=`])"),
     Rule(
         "script_breakout",
         5,
-        3,
+        5,
         r"</(?:script|style|title|textarea|noscript|xmp|iframe|template|select)[^>]*>?[^<]*<[a-z!/]",
     ),
     Rule("handler_in_tag", 5, 5, rf"<[a-z!?/][^>]*[\s/'\"`+;,]{_HANDLER}[\s+/]*=[\s+]*[^\s=]"),
     Rule(
-        "handler_after_anything", 5, 0, rf"(?:^|[\s'\"`/+;>]){_HANDLER}[\s+/]*=[\s+]*['\"`]?[^\s=>]*[\w\])]?[(`=\[:.]"
+        "handler_after_anything", 5, 4, rf"(?:^|[\s'\"`/+;>]){_HANDLER}[\s+/]*=[\s+]*['\"`]?[^\s=>]*[\w\])]?[(`=\[:.]"
     ),
-    Rule("handler_after_quote", 5, 3, rf"['\"`][\s/+;>]*(?:[a-z]+[\s/+]+)?{_HANDLER}[\s+/]*=[\s+]*[^\s=]"),
-    Rule("script_address", 5, 0, rf"{_CODE_SCHEME}(?:[\s+]*\w+[\s+]*[(`]|\S*[(`=;'\"\[/%&<]|$)"),
+    Rule("handler_after_quote", 5, 5, rf"['\"`][\s/+;>]*(?:[a-z]+[\s/+]+)?{_HANDLER}[\s+/]*=[\s+]*[^\s=]"),
+    Rule("script_address", 5, 3, rf"{_CODE_SCHEME}(?:[\s+]*\w+[\s+]*[(`]|\S*[(`=;'\"\[/%&<]|$)"),
     Rule(
         "script_address_in_attribute",
         5,
@@ -32,13 +32,13 @@ XSS = (
     Rule(
         "data_address",
         5,
-        3,
+        4,
         r"\bdata:(?:text/(?:html|xml|javascript)|image/svg|application/(?:x-|xml|xhtml)|[\w/;+-]*base64,|,)[^\s]*",
     ),
     Rule(
         "active_tag",
         5,
-        0,
+        2,
         r"<[\s/]{0,3}(?:iframe|frame|frameset|object|embed|applet|svg|math|base|meta|link|isindex|layer|ilayer|bgsound|xml|xss|import|vmlframe"
         r"|portal|noembed|noscript|noframes|plaintext|keygen|set|animate|handler|listener|input|textarea|video|audio|source|track"
         r"|details|dialog|marquee|event-source|xmp)(?:[\s/>\"'+]|$)"
@@ -59,7 +59,7 @@ XSS = (
     Rule(
         "attribute_that_runs",
         5,
-        3,
+        4,
         r"\b(?:srcdoc|formaction|xlink:href|attributename|fscommand|seeksegmenttime|dynsrc|lowsrc|background)[\s+]*=[\s+]*\S",
     ),
     Rule(
@@ -78,27 +78,26 @@ XSS = (
     Rule(
         "call_by_name",
         5,
-        3,
+        4,
         rf"[\[(=][\s+]*['\"`/](?:alert|confirm|prompt|eval)['\"`/]|\b(?:top|self|window|parent|frames|this|globalthis|document)[\s+]*\[|=[\s+]*{_CALL}\b[\s+]*[,;(]",
     ),
     Rule(
         "document_property",
         4,
-        2,
+        3,
         r"\b(?:document|window|top|self|parent|location|this)[\s+]*(?:\.|\[['\"])[\s+]*(?:cookie|domain|write\w*|location|body|referrer|name|onerror|defaultview|getelement\w+|hash|href|alert|eval|opener)\b",
     ),
-    Rule("document_call", 5, 3, r"\bdocument[\s+]*\.[\s+]*(?:cookie|write(?:ln)?[\s+]*\(|location[\s+]*=)"),
+    Rule("document_call", 5, 5, r"\bdocument[\s+]*\.[\s+]*(?:cookie|write(?:ln)?[\s+]*\(|location[\s+]*=)"),
     Rule("location_set", 5, 2, r"\blocation(?:\.href)?[\s+]*=[\s+]*[^=\s]"),
-    Rule("text_by_number", 5, 4, r"string[\s+]*\.[\s+]*fromc(?:harcode|odepoint)|\bunescape[\s+]*\(|\batob[\s+]*\("),
+    Rule("text_by_number", 5, 5, r"string[\s+]*\.[\s+]*fromc(?:harcode|odepoint)|\bunescape[\s+]*\(|\batob[\s+]*\("),
     Rule(
         "constructor_chain",
         5,
-        4,
+        5,
         r"constructor[\s+]*(?:\.|\[['\"])?constructor|\[['\"]constructor['\"]\]|\.constructor[\s+]*\(|\$eval|\$on\.|__proto__[.\[]",
     ),
     Rule("code_of_brackets", 5, 4, r"\[\][\s+]*\[?[\s+]*[(!+]|\(!\[\]|!\+?\[\]|\[\+\[\]\]|\$=~\[\]"),
-    Rule("template_expression", 3, 0, r"\{\{.*[(=*].*\}\}"),
-    Rule("entity_or_stylesheet", 5, 3, r"<!entity|<!doctype[^>]*\[|<\?xml-stylesheet|<\?import|<!attlist|<!\[cdata\["),
+    Rule("entity_or_stylesheet", 5, 5, r"<!entity|<!doctype[^>]*\[|<\?xml-stylesheet|<\?import|<!attlist|<!\[cdata\["),
     Rule("conditional_comment", 5, 3, r"<!--\[if|<!\[if|<%[\s=]|<\?(?:php|=|[\s'\"`])|<!--#\w"),
     Rule("other_alphabet", 5, 5, r"\+adw-|\xbcscript|1/4script|1\xe2\x81\x84\x34script"),
     Rule("tag_after_quote", 5, 3, r"['\"`]\)?[\s+]*/?>[\s+]*<[\s/]*[a-z!?%]"),
