@@ -54,6 +54,20 @@ REPOSITORIES = {
         "public domain in the USA",
     ),
     "uap-core": ("github.com/ua-parser/uap-core", "Apache-2.0"),
+    "curl": ("github.com/curl/curl", "curl (MIT-like)"),
+    "jquery": ("github.com/jquery/jquery", "MIT"),
+    "django-rest-framework": ("github.com/encode/django-rest-framework", "BSD-3-Clause"),
+    "werkzeug": ("github.com/pallets/werkzeug", "BSD-3-Clause"),
+    "framework": ("github.com/laravel/framework", "MIT"),
+    "psycopg": ("github.com/psycopg/psycopg", "LGPL-3.0"),
+    "awesome-python": ("github.com/vinta/awesome-python", "CC-BY-4.0"),
+    "brew": ("github.com/Homebrew/brew", "BSD-2-Clause"),
+    "computer-science": ("github.com/ossu/computer-science", "MIT"),
+    "awesome-courses": ("github.com/prakhar1989/awesome-courses", "none stated"),
+    "remote-jobs": ("github.com/remoteintech/remote-jobs", "ISC"),
+    "weekly": ("github.com/ruanyf/weekly", "none stated"),
+    "papers-we-love": ("github.com/papers-we-love/papers-we-love", "none stated"),
+    "spark_log_analyzer": ("github.com/0x333333/spark_log_analyzer", "none stated"),
     "NameDatabases": ("github.com/smashew/NameDatabases", "Unlicense"),
     "examples": ("github.com/elastic/examples", "Apache-2.0"),
 }
@@ -61,7 +75,8 @@ HARMLESS = (
     "git", "redis", "sqlalchemy", "flask", "requests", "faker", "express", "tldr", "awesome",
     "free-programming-books", "public-apis", "progit2", "peps", "book", "ansible-documentation",
     "coding-interview-university", "awesome-selfhosted", "free-for-dev", "Pride-and-Prejudice_1342",
-    "The-Adventures-of-Sherlock-Holmes_1661",
+    "The-Adventures-of-Sherlock-Holmes_1661", "curl", "jquery", "django-rest-framework", "werkzeug", "framework", "psycopg",
+    "awesome-python", "brew", "computer-science", "awesome-courses", "remote-jobs", "weekly", "papers-we-love",
 )  # fmt: skip
 DOCUMENTS = (".md", ".rst", ".adoc", ".asc", ".asciidoc")
 
@@ -260,10 +275,13 @@ def urls(folder: Path) -> Iterator[tuple[str, str]]:
     """Addresses in documentation, and what browsers asked a public web server for."""
     for name, page in pages(folder, *DOCUMENTS, ".py", ".js", ".html", ".json", ".yml", ".yaml"):
         yield from ((name, url.rstrip(".,;:*_")) for url in re.findall(r"https?://[^\s<>()\[\]{}\"'`|\\]+", page))
-    for path in sorted((folder / "examples").glob("Common Data Formats/apache_logs/apache_logs")):
-        for target, referrer in re.findall(r'"(?:GET|POST|HEAD) (\S+) HTTP[^"]*" \d+ \S+ "([^"]*)"', text_of(path)):
-            yield "examples", target
-            yield "examples", referrer
+    for path in (*folder.glob("examples/*/apache_logs/apache_logs"), *folder.glob("spark_log_analyzer/access_log")):
+        corpus = path.relative_to(folder).parts[0]
+        for target, referrer in re.findall(
+            r'"(?:GET|POST|HEAD) (\S+) HTTP[^"]*"(?: \d+ \S+ "([^"]*)")?', text_of(path)
+        ):
+            yield corpus, target
+            yield corpus, referrer
 
 
 def parameters(folder: Path) -> Iterator[tuple[str, str]]:

@@ -57,9 +57,14 @@ def canonical(text: str) -> tuple[str, bool]:
     if not text.isascii():
         text = _compatible(text.translate(_PLAIN)).translate(_PLAIN)
     text = text.casefold()
+    if "/*" in text or "*/" in text:
+        text = _COMMENT.sub(" ", text)
+    text = text.strip()
     if not text.isprintable():
-        text = text.translate(_CONTROLS)
-    return _folded(text), cut
+        text = _folded(text.translate(_CONTROLS))
+    elif "  " in text:
+        text = " ".join(text.split())
+    return text, cut
 
 
 def _decoded(text: str) -> str:
@@ -116,9 +121,7 @@ def _compatible(text: str) -> str:
 
 
 def _folded(text: str) -> str:
-    """Comments and runs of blanks become one blank, runs with a line break one line break."""
-    if "/*" in text or "*/" in text:
-        text = _COMMENT.sub(" ", text)
+    """Runs of blanks become one blank; with a line break among them, one line break."""
     if "\n" not in text and "\r" not in text:
         return " ".join(text.split())
     text = _COMMENT_TO_END_OF_LINE.sub(" ", text)

@@ -55,6 +55,8 @@ class _Detector:
 _WARM_UP = bytes(range(32, 127)) * 2 + b"".join(
     b"the%cquick brown fox %c jumps over%c%c the lazy dog %c1%c\n" % ((mark,) * 6) for mark in range(33, 65)
 )
+_PROFILES = frozenset(get_args(Profile))
+_NOTHING = ThreatReport(0, (), was_truncated=False)
 _DETECTORS = tuple((family, _Detector(family, rules)) for family, rules in RULES.items())
 
 
@@ -73,7 +75,7 @@ def detect(text: str, *, profile: Profile = "parameter", families: frozenset[Fam
         ConfigurationError: a profile or a family that does not exist.
         TypeError: not a string.
     """
-    if profile not in get_args(Profile) or not families <= ALL:
+    if profile not in _PROFILES or (families is not ALL and not families <= ALL):
         raise _unknown(profile, families)
     plain, was_truncated = canonical(str.__str__(text))
     view = plain.encode("utf-8", "replace")
@@ -83,10 +85,12 @@ def detect(text: str, *, profile: Profile = "parameter", families: frozenset[Fam
         if family in families and (found := detector.findings(view, profile)):
             findings += found
             highest = max(highest, sum(finding.score for finding in found))
+    if not findings and not was_truncated:
+        return _NOTHING
     return ThreatReport(highest, tuple(findings), was_truncated)
 
 
 def _unknown(profile: str, families: frozenset[str]) -> ConfigurationError:
-    if profile not in get_args(Profile):
+    if profile not in _PROFILES:
         return ConfigurationError(f"profile={profile!r}: there is 'parameter' and 'prose'.")
     return ConfigurationError(f"families: unknown {sorted(families - ALL)}; there are {sorted(ALL)}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from spanguard.validation.threats.rule import Rule
 
 _UNIX = (
-    r"(?:cat|tac|ls|dir|id|whoami|uname|hostname|pwd|env|printenv|ps|netstat|ss|ifconfig|ipconfig|arp|sysinfo"
+    r"(?:cat|tac|ls|id|whoami|uname|hostname|pwd|env|printenv|ps|netstat|ss|ifconfig|ipconfig|arp|sysinfo"
     r"|wget|curl|lynx|lwp-download|nc|ncat|netcat|telnet|ssh|scp|ftp|tftp|nslookup|dig|host|ping6?|traceroute|bash|sh|zsh|ksh|csh|dash"
     r"|busybox|awk|gawk|sed|grep|xargs|tee|mkdir|rm|rmdir|mv|cp|ln|chmod|chown|sleep|echo"
     r"|printf|crontab|sudo|useradd|adduser|passwd|sendmail|base64|xxd|od|getent|systeminfo|reboot"
@@ -49,13 +49,13 @@ COMMAND_INJECTION = (
         r"(?:[\s+]+(?:-{1,2}\w|/|\.\.?/|https?:|\d)|[\s+]*(?:[;|&]|$))",
     ),
     Rule(
-        "program_by_path", 5, 2, r"(?:^|[;|&`'\"=\s(\n+])(?:/|/?usr/(?:local/)?)s?bin/[a-z]{1,12}(?:[\s+;|&`'\"\\-]|$)"
+        "program_by_path", 5, 2, r"(?:^|[;|&`'\"=(\n+]\s?)(?:/|/?usr/(?:local/)?)s?bin/[a-z]{1,12}(?:[\s+;|&`'\"\\-]|$)"
     ),
     Rule(
         "substitution",
         5,
         4,
-        rf"\$\([\s+`]*{_PATH}(?:{_UNIX}{_END}|{_WORDS}(?:[\s+]+[-/$~\w]|\)))|\$\(\(|(?:^|[^\s`(:)])`[\s+]*{_PATH}(?:{_UNIX}|{_WORDS})(?:[\s+;|&/$<>][^`]*)?`(?:$|[;|&,'\"-])",
+        rf"\$\([\s+`]*{_PATH}(?:{_UNIX}{_END}|{_WORDS}(?:[\s+]+[-/$~\w]|\)))|\$\(\(|(?:^|[^\s`(:)])`{_PATH}(?:{_UNIX}|{_WORDS})(?:[\s+;|&/$<>][^`]*)?`(?:$|[\n;|&,'\"-])",
     ),
     Rule("substitution_of_anything", 3, 1, r"\$\([^)]*\)|[<>]\([^)]*\)"),
     Rule(
@@ -68,13 +68,13 @@ COMMAND_INJECTION = (
         "secret_file",
         5,
         3,
-        r"/etc/(?:passwd|shadow|group|sudoers|issue|hosts)\b|/proc/(?:self|version|cpuinfo)|\bpasswd\s?(?:$|[|;&`])",
+        r"/etc/(?:passwd|shadow|group|sudoers|issue|hosts)\b|/proc/(?:self|version|cpuinfo)",
     ),
     Rule(
         "reading_a_file",
         5,
         5,
-        r"\b(?:head|tail|less|more|type|nl)[\s+<$]+(?:/|[a-z]:\\|\.\./)[\w*?/.\\-]+|\b(?:cat|tac|od|xxd)[\s+<$]+[\w.-]{0,12}(?:/|[a-z]:\\|\.\./)[\w*?/.\\-]+",
+        r"(?:^|[;|&`(\n+]\s?)(?:head|tail|less|more|type|nl)[\s+<$]+(?:/|[a-z]:\\|\.\./)[\w*?/.\\-]+|\b(?:cat|tac|od|xxd)[\s+<$]+[\w.-]{0,12}(?:/|[a-z]:\\|\.\./)[\w*?/.\\-]+",
     ),
     Rule(
         "reverse_shell",

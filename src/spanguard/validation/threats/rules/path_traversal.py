@@ -25,7 +25,7 @@ PATH_TRAVERSAL = (
         5,
         r"\b(?:php://(?:filter|input|fd|memory|temp|stdin|output)|expect://|phar://|zip://|data://|glob://|compress\.\w+://|jar:(?:file|http)|netdoc:/|gopher://)",
     ),
-    Rule("file_address", 5, 2, r"\bfile:/{1,3}"),
+    Rule("file_address", 5, 2, r"\bfile:/{1,3}[\w.%]"),
     Rule(
         "absolute_log_or_setting",
         5,

@@ -23,7 +23,7 @@ _FUNCTION = (
     r"|ifnull|nullif|isnull|coalesce|count|md5|sha1|elt|make_set|json_keys|length|len|char_length|lower|upper|lcase"
     r"|conv|pi|rand|floor|version|user|database|db_name|user_name|system_user|session_user|current_user|schema|bin"
     r"|load_file|name_const|exp|if|iif|least|greatest|strcmp|locate|instr|position|row|cos|sin|binary|crypt_key|password"
-    r"|encode|xmltype|nvl|to_char|dcount|last|field|space|repeat|replace|reverse|round|abs|sqlid_to_sqlhash|inet_aton)"
+    r"|encode|xmltype|nvl|to_char|dcount|abs|sqlid_to_sqlhash|inet_aton)"
 )
 
 SQL_INJECTION = (
@@ -47,13 +47,18 @@ SQL_INJECTION = (
         4,
         rf"{_CLOSING}[\s)+]*{_OR}[\s(+!~@-]*(?:not\s)?{_OPERAND}[\s)+]*{_COMPARE}",
     ),
-    Rule("quote_then_true", 5, 5, rf"{_CLOSING}[\s)+]*{_OR}[\s(+!~-]*(?:true|false|null|\d+)\b"),
+    Rule(
+        "quote_then_true",
+        5,
+        5,
+        rf"{_CLOSING}[\s)+]*{_OR}[\s(+!~-]*(?:true|false|null|\d+)[\s)+]*(?:$|--|#|/\*|[=<>;)^*/%-]|\b(?:or|and|limit|union|group|order|like|is|into)\b)",
+    ),
     Rule("quote_then_quoted", 5, 4, r"^[^'\"\s]*['\"][\s)+]*(?:or|and|xor|\|\||&&)[\s(+]*['\"][^'\"]*['\"]?$"),
     Rule(
         "number_condition",
         5,
         4,
-        r"(?:\b(?:or|and|xor|having|where|not)\b|\|\||&&)[\s('\"`+!~-]*[\d.]+[\s'\"`)+]*"
+        r"(?:\b(?:or|and|xor|having|where|not)\b|\|\||&&)[\s('\"`+!~-]*\.?\d[\d.]*[\s'\"`)+]*"
         r"(?:[=<>]|!=|\b(?:like|rlike|regexp|between|is|in)\b)[\s('\"`+~!=>-]*(?:[\d.]+|\w)",
     ),
     Rule(
@@ -95,7 +100,8 @@ SQL_INJECTION = (
         "whole_select",
         5,
         4,
-        r"^[\W\d]{0,12}select[\s+(]+(?:distinct\s|all\s|top\s\d+\s)?[\w@.*,()'\"|=+ :-]+[\s+)]from[\s+(]+[\w.\"\[`@]+",
+        r"^[\W\d]{0,12}select[\s+(]+[^.!?;]*[\s+)]from[\s+(]+[\w.\"\[\]`@{}]+"
+        r"(?:[\s+]*(?:$|[;,)(=]|--|#|/\*)|[\s+]+(?:where|limit|order|group|having|union|join|left|inner|cross|natural|into|as|for|procedure|if)\b)",
     ),
     Rule("select_from", 2, 1, r"\bselect\b.+\bfrom\b"),
     Rule(

@@ -39,10 +39,10 @@ XSS = (
         "active_tag",
         5,
         2,
-        r"<[\s/]{0,3}(?:iframe|frame|frameset|object|embed|applet|svg|math|base|meta|link|isindex|layer|ilayer|bgsound|xml|xss|import|vmlframe"
+        r"<[\s/]{0,3}(?:iframe|frame|frameset|embed|applet|svg|math|base|meta|link|isindex|layer|ilayer|bgsound|xml|xss|import|vmlframe"
         r"|portal|noembed|noscript|noframes|plaintext|keygen|set|animate|handler|listener|input|textarea|video|audio|source|track"
         r"|details|dialog|marquee|event-source|xmp)(?:[\s/>\"'+]|$)"
-        r"|<(?:body|html|comment|template|title|button|form|style)[\s/+]+\S",
+        r"|<(?:body|html|object|comment|template|title|button|form|style)[\s/+]+\S",
     ),
     Rule(
         "active_tag_with_address",
@@ -73,7 +73,7 @@ XSS = (
         "call_after_break",
         5,
         2,
-        rf"(?:['\"`;)}}>*/+\-,&|^%?:=!~\[\\](?:[\s+]|void|new|typeof|in)*){_CALL}[\s)+]*[(`][^)`]*[)`]|^\W*{_CALL}(?:\.(?:call|apply))?[\s)+]*[(`][^)`]",
+        rf"(?:['\";)}}>*/+\-,&|^%?:=!~\[\\](?:[\s+]|void|new|typeof|in)*){_CALL}[\s)+]*[(`][^)`]*[)`]|^\W*{_CALL}(?:\.(?:call|apply))?[\s)+]*[(`][^)`]",
     ),
     Rule(
         "call_by_name",
@@ -88,7 +88,7 @@ XSS = (
         r"\b(?:document|window|top|self|parent|location|this)[\s+]*(?:\.|\[['\"])[\s+]*(?:cookie|domain|write\w*|location|body|referrer|name|onerror|defaultview|getelement\w+|hash|href|alert|eval|opener)\b",
     ),
     Rule("document_call", 5, 5, r"\bdocument[\s+]*\.[\s+]*(?:cookie|write(?:ln)?[\s+]*\(|location[\s+]*=)"),
-    Rule("location_set", 5, 2, r"\blocation(?:\.href)?[\s+]*=[\s+]*[^=\s]"),
+    Rule("location_set", 5, 2, r"(?:^|[;'\"\s(,+.])location(?:\.href)?[\s+]*=[\s+]*[^=\s]"),
     Rule("text_by_number", 5, 5, r"string[\s+]*\.[\s+]*fromc(?:harcode|odepoint)|\bunescape[\s+]*\(|\batob[\s+]*\("),
     Rule(
         "constructor_chain",
