@@ -6,10 +6,10 @@ from spanguard.validation.threats.rule import Rule
 
 _UNIX = (
     r"(?:cat|tac|ls|id|whoami|uname|hostname|pwd|env|printenv|ps|netstat|ss|ifconfig|ipconfig|arp|sysinfo"
-    r"|wget|curl|lynx|lwp-download|nc|ncat|netcat|telnet|ssh|scp|ftp|tftp|nslookup|dig|host|ping6?|traceroute|bash|sh|zsh|ksh|csh|dash"
-    r"|busybox|awk|gawk|sed|grep|xargs|tee|mkdir|rm|rmdir|mv|cp|ln|chmod|chown|sleep|echo"
+    r"|wget|curl|lynx|lwp-download|nc|ncat|netcat|telnet|ssh|scp|ftp|tftp|nslookup|dig|ping6?|traceroute|bash|sh|zsh|ksh|csh|dash"
+    r"|busybox|mkdir|rm|rmdir|mv|cp|ln|chmod|chown|sleep"
     r"|printf|crontab|sudo|useradd|adduser|passwd|sendmail|base64|xxd|od|getent|systeminfo|reboot"
-    r"|df|tar|gzip|gcc|lsof|uniq|wc|ldd|expr|nohup|whereis"
+    r"|df|tar|gzip|gcc|lsof|ldd|expr|nohup|whereis"
     r"|iptables|systemctl|apt-get|yum)"
 )
 _WINDOWS = (
@@ -19,7 +19,7 @@ _WINDOWS = (
 )
 # Words of English too, or names of languages: they count beside a break alone, or with what looks like an argument.
 _WORDS = (
-    r"(?:nl|head|tail|less|more|who|w|set|top|ip|route|fetch|perl|python[23]?|ruby|php|node|lua|find|touch|kill|at|su|mail|finger|exec|eval"
+    r"(?:echo|awk|gawk|sed|grep|xargs|tee|uniq|wc|nl|head|tail|less|more|who|w|set|top|ip|route|fetch|perl|python[23]?|ruby|php|node|lua|find|touch|kill|at|su|mail|finger|exec|eval"
     r"|source|export|shutdown|mount|du|zip|cc|make|strings|sort|dd|test|time|timeout|which|locate|last|service|apt|git|host|ping6?|at)"
 )
 _PATH = r"(?:(?:/[\w.*?-]+)*/)?"
@@ -33,7 +33,7 @@ COMMAND_INJECTION = (
         "break_then_word",
         5,
         3,
-        rf"{_BREAK}[;|&({{]*[\\'\"@!]?{_PATH}{_WORDS}{_ARGUMENT}|(?:;|\||&&)[\s+]*{_PATH}{_WORDS}[\s+]+[-/$~]",
+        rf"{_BREAK}[;|&({{]*[\\'\"@!]?{_PATH}{_WORDS}{_ARGUMENT}|(?:;|\||&&)[\s+]*{_PATH}(?:{_WORDS}[\s+]+[-/$~]|echo[\s+]+[\"'\d])",
     ),
     Rule(
         "break_then_windows_command",
@@ -48,27 +48,25 @@ COMMAND_INJECTION = (
         rf"{_BREAK}[\s+]*{_PATH}(?:cat|ls|wget|curl|nc|ncat|netcat|bash|sh|ping|nslookup|rm|chmod|sleep|uname|id|whoami|netstat|perl|python[23]?|php)"
         r"(?:[\s+]+(?:-{1,2}\w|/|\.\.?/|https?:|\d)|[\s+]*(?:[;|&]|$))",
     ),
-    Rule(
-        "program_by_path", 5, 2, r"(?:^|[;|&`'\"=(\n+]\s?)(?:/|/?usr/(?:local/)?)s?bin/[a-z]{1,12}(?:[\s+;|&`'\"\\-]|$)"
-    ),
+    Rule("program_by_path", 5, 2, r"(?:^|[;|&`=(\n+]\s?)(?:/|/?usr/(?:local/)?)s?bin/[a-z]{1,12}(?:[\s+;|&`'\"\\-]|$)"),
     Rule(
         "substitution",
         5,
         4,
-        rf"\$\([\s+`]*{_PATH}(?:{_UNIX}{_END}|{_WORDS}(?:[\s+]+[-/$~\w]|\)))|\$\(\(|(?:^|[^\s`(:)])`{_PATH}(?:{_UNIX}|{_WORDS})(?:[\s+;|&/$<>][^`]*)?`(?:$|[\n;|&,'\"-])",
+        rf"(?:^|[^\s])\$\([\s+`]*{_PATH}(?:{_UNIX}|{_WORDS})(?:[\s+`;|&)]|$)|\$\([\s+`]*{_PATH}(?:{_UNIX}|{_WORDS})[\s+]+[-/.~$\d\"']|\$\(\(\d|(?:^|[^\s`(:)])`{_PATH}(?:{_UNIX}|{_WORDS})(?:[\s+;|&/$<>][^`]*)?`(?:$|[\n;|&,'\"-])",
     ),
     Rule("substitution_of_anything", 3, 1, r"\$\([^)]*\)|[<>]\([^)]*\)"),
     Rule(
         "blank_by_variable",
         5,
         5,
-        r"\$\{?ifs\b|\{(?:cat|ls|curl|wget|ping|nslookup|echo|sh|bash),|\$\{?path:|[a-z]\$@[a-z]|[a-z]\$\*[a-z]",
+        r"[^\s]\$\{?ifs\b|\$\{?ifs[^\s\w]|(?:^|[^\w-])\{(?:cat|ls|curl|wget|ping|nslookup|echo|sh|bash),|\$\{path:|[a-z]\$@[a-z]|[a-z]\$\*[a-z]",
     ),
     Rule(
         "secret_file",
         5,
         3,
-        r"/etc/(?:passwd|shadow|group|sudoers|issue|hosts)\b|/proc/(?:self|version|cpuinfo)",
+        r"/etc/(?:passwd|shadow|sudoers)\b|(?:^|[^\s\w])/etc/(?:group|issue|hosts)\b|(?:^|[^\s])/proc/(?:self|version|cpuinfo)",
     ),
     Rule(
         "reading_a_file",
@@ -96,7 +94,7 @@ COMMAND_INJECTION = (
         3,
         r"\b(?:system|passthru|shell_exec|popen|proc_open|pcntl_exec|exec|execl|execve|phpinfo|assert|create_function|eval|spawn|kernel\.\w+|io\.popen)"
         r"[\s+]*\([\s+]*['\"$`]|\bphpinfo\(|\{\$\{|\{\$_(?:get|post|request|cookie|server)|\$_(?:get|post|request)\[\bprint\([\s+]*(?:md5|system|`|'[^']*'\.)|__import__[\s+]*\(|\bos\.(?:system|popen|exec\w*)\b|runtime[\s\w.()+]*\.exec\(|processbuilder"
-        r"|<\?php|\bimport[\s+]+(?:os|socket|subprocess)[\s+]*[;,:\n.]|\bsubprocess\.(?:popen|call|run|check_\w+)\(|child_process[\'\"]\)|%x\(|!!python/|\$\{@?(?:print|system|eval)",
+        r"|<\?php|\bimport[\s+]+(?:os|socket|subprocess)[\s+]*[;,:\n]|\bsubprocess\.(?:popen|call|run|check_\w+)\(|child_process[\'\"]\)|%x\(|!!python/|\$\{@?(?:print|system|eval)",
     ),
     Rule(
         "windows_administration",
@@ -108,7 +106,7 @@ COMMAND_INJECTION = (
         "download_and_run",
         5,
         3,
-        r"\b(?:wget|curl|lwp-download|fetch|lynx)[\s+$]+[^|;&]*(?:https?|ftp)://|\b(?:wget|curl)[^|]*\|[\s+]*(?:ba)?sh\b|certutil.*urlcache",
+        r"\b(?:wget|curl|lwp-download|fetch|lynx)[\s+$]+(?:-[\w-]+[\s+=]+(?:[\w./]+[\s+]+)?)*['\"]?(?:https?|ftp)://|\b(?:wget|curl)[^|]*\|[\s+]*(?:ba)?sh\b|certutil.*urlcache",
     ),
     Rule("redirection_to_file", 3, 0, r">>?[\s+]*(?:/|[a-z]:\\|\$)[\w./\\-]+|<[\s+]*/[\w./-]+"),
     Rule("file_of_windows", 5, 5, r"^\W*(?:dir|type|del|copy|more)[\s+]+(?:[a-z]:\\|%\w+%)"),

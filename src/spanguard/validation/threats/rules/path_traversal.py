@@ -8,17 +8,22 @@ _SLASH = r"[/\\\xc0\xc1?]"
 
 PATH_TRAVERSAL = (
     Rule("two_levels_up", 5, 5, r"(?:^|[^.\w]|[=/\\])?\.{2,}[/\\]+(?:[^/\\\s]*[/\\]+)?\.{2,}(?:[/\\]|$)"),
-    Rule("level_up_then_name", 5, 3, r"(?:^|[=/\\:?&'\"])\.\.[/\\]+"),
+    Rule("level_up_then_name", 5, 3, r"(?:^|[=/\\:?&])\.\.[/\\]+"),
     Rule("level_up_inside", 5, 5, r"[\w/\\=]\.*[/\\]+\.\.(?:[/\\;]|$)"),
     Rule(
         "known_secret_file",
         5,
         3,
-        r"\betc[/\\]+(?:passwd|shadow|group|hosts|issue|motd|sudoers|crontab|fstab|my\.cnf|mysql|apache2?|httpd|nginx|php\d?|ssh|release|resolv\.conf|network|init\.d|rc\.|cron)"
-        r"|boot\.ini\b|\b(?:win|system|php|my|desktop)\.(?:ini|cnf)\b|windows[/\\]+(?:system32|repair|win\.ini)|\bsystem32[/\\]|[/\\]proc[/\\]+(?:self|version|cmdline|\d+|net|mounts|sched)"
-        r"|\.ssh[/\\]|\bid_(?:rsa|dsa|ed25519)\b|\.bash_history|(?:^|[/\\=])\.ht(?:passwd|access)\b|wp-config|web\.config|global\.asa|ntuser\.dat|web-inf[/\\]|\.aws[/\\]credentials",
+        r"\betc[/\\]+(?:passwd|shadow|sudoers)|(?:^|[^\s\w/\\.~]|\.\.)[/\\]*etc[/\\]+(?:group|hosts|issue|motd|crontab|fstab|my\.cnf|mysql|apache2?|httpd|nginx|php\d?|ssh|release|resolv\.conf|network|init\.d|rc\.|cron)"
+        r"|boot\.ini\b|\b(?:win|system|php|desktop)\.(?:ini|cnf)\b|windows[/\\]+(?:system32|repair|win\.ini)|\bsystem32[/\\]|[/\\]proc[/\\]+(?:self|version|cmdline|\d+|net|mounts|sched)"
+        r"|\.ssh[/\\]+(?:id_|authorized_keys)|[/\\]my\.cnf\b|\bid_(?:rsa|dsa|ed25519)\b|\.bash_history|(?:^|[/\\=])\.ht(?:passwd|access)\b|wp-config|web\.config|global\.asa|ntuser\.dat|web-inf[/\\]|\.aws[/\\]credentials",
     ),
-    Rule("secret_file_with_odd_slashes", 5, 4, r"etc\S{1,16}(?:passwd|shadow|issue|hosts)\b|windows\S{1,16}system32"),
+    Rule(
+        "secret_file_with_odd_slashes",
+        5,
+        4,
+        r"etc[^\s/\\]{1,16}(?:passwd|shadow|issue|hosts)\b|windows\S{1,16}system32",
+    ),
     Rule(
         "wrapper",
         5,

@@ -8,14 +8,14 @@ from spanguard.validation.threats.rule import Rule
 _GAP = r"[\s+(]"
 _QUOTE = r"['\"`]"
 _OR = r"(?:\b(?:or|and|xor|not|div|having|where|when)\b|\|\||&&|[|^])"
-# A quote that ends something: one after a blank or a bracket opens something, as people write.
-_CLOSING = r"(?:^|[\w)'\"%.;\\*/$#@!?-])['\"]"
+# A quote that ends something, the first of the text: one after a blank or a bracket opens something, as people write.
+_CLOSING = r"^(?:[^'\"]*[\w)%.;\\*/$#@!?-])?['\"]{1,4}"
 _OPERAND = r"(?:['\"`]?[\w.@$~-]*['\"`]?|@{0,2}\w+[\s+]?\([^)]*\))"
 _COMPARE = r"(?:[=<>]|!=|\b(?:like|rlike|regexp|between|is\s(?:not\s)?null|in[\s+]*\(|sounds\slike)(?:\W|$))"
 _STATEMENT = (
     r"(?:select\b.|insert\s+into\b|update\s+\S+\s+set\b|delete\s+(?:\w+\s+)?from\b|drop\s+(?:table|database|user|schema|view)\b"
     r"|create\s+(?:table|user|database|or|function|procedure|login|view)\b|alter\s+(?:table|user|database|login)\b"
-    r"|exec(?:ute)?\b[\s(+]|shutdown\b|declare\s+@|waitfor\b|truncate\s+table\b|merge\s+into\b|load\s+(?:data|xml)\b|grant\s+\w+"
+    r"|exec(?:ute)?\b[\s(+]|shutdown\b|declare\s+@|waitfor\b|truncate\s+table\b|merge\s+into\b|load\s+(?:data|xml)\b|grant\s+\w+\s+(?:on|to)\b"
     r"|desc(?:ribe)?\s+\w+\s*;|if\s*(?:\(|not\b|\d|exists)|begin\b|set\s+@|use\s+\w+\s*;|backup\s+database\b|call\s+\w+\()"
 )
 _FUNCTION = (
@@ -59,7 +59,7 @@ SQL_INJECTION = (
         5,
         4,
         r"(?:\b(?:or|and|xor|having|where|not)\b|\|\||&&)[\s('\"`+!~-]*\.?\d[\d.]*[\s'\"`)+]*"
-        r"(?:[=<>]|!=|\b(?:like|rlike|regexp|between|is|in)\b)[\s('\"`+~!=>-]*(?:[\d.]+|\w)",
+        r"(?:[=<>]|!=|\b(?:like|rlike|regexp|between|in[\s+]*\())[\s('\"`+~!=>-]*(?:[\d.]+|\w)",
     ),
     Rule(
         "same_letter_condition",
@@ -83,11 +83,11 @@ SQL_INJECTION = (
         "condition_on_subquery",
         5,
         5,
-        r"(?:\b(?:or|and|xor|having|where|not|exists|in|any|all)\b|[=<>|&,+*/-])[\s+]*\([\s(+]*select\b",
+        r"(?:\b(?:or|and|xor|having|where|not|exists|in|any|all)\b|[=<>|&,+/-])[\s+]*\([\s(+]*select\b",
     ),
     Rule("subquery", 3, 3, r"\([\s(+]*select[\s+(@'*\"]"),
-    Rule("comment_after_quote", 5, 2, r"['\"`][\s)+;]*(?:--[\s+-]*\w{0,3}|#+|/\*[\s\w*/]{0,8})\s?$"),
-    Rule("comment_after_parenthesis", 5, 2, r"[\w)][\s+]*\)?[\s+]*(?:;[\s+]*--|\)[\s+]*(?:--|#|/\*))[\s+-]*$"),
+    Rule("comment_after_quote", 5, 2, r"['\"`][\s)+;]*(?:--(?:[\s+]+-?\w{0,3})?|#+|/\*[\s\w*/]{0,8})\s?$"),
+    Rule("comment_after_parenthesis", 5, 2, r"[\w)][\s+]*\)?[\s+]*(?:;[\s+]*--|\)[\s+]*(?:--|#|/\*))[\s+-]{0,3}$"),
     Rule("comment_at_end", 3, 1, r"(?:--[\s+-]{0,4}|#|/\*|--\s\w{0,4})$"),
     Rule("second_statement", 5, 4, rf";[\s+]*{_STATEMENT}"),
     Rule(
@@ -156,7 +156,7 @@ SQL_INJECTION = (
         "error_function",
         5,
         5,
-        r"\b(?:extractvalue|updatexml|load_file|xmltype|name_const|json_keys|gtid_subset|st_latfromgeohash)[\s+]*\(",
+        r"\b(?:extractvalue|updatexml|load_file|xmltype|name_const|json_keys|gtid_subset|st_latfromgeohash)[\s+]*\([\s+]*[^\s)]",
     ),
     Rule(
         "outfile",
@@ -166,10 +166,15 @@ SQL_INJECTION = (
     ),
     Rule("order_by_number", 5, 4, r"\b(?:order|group)[\s+]+by[\s+]+\(?\d+(?:[\s+,)-]|$|#|/\*)"),
     Rule("having_or_limit", 3, 0, r"\bhaving\b[\s+]+\S+|\blimit[\s+]+\d+|\border[\s+]+by\b"),
-    Rule("characters_by_number", 5, 5, r"\bn?cha?r[\s+]*\([\s+]*(?:\d{1,3}|0x[0-9a-f]{2})[\s+]*[,)]"),
+    Rule(
+        "characters_by_number",
+        5,
+        5,
+        r"\bn?cha?r[\s+]*\([\s+]*(?:\d{1,3}[\s+]*,|0x[0-9a-f]{2})|\bn?cha?r[\s+]*\([\s+]*\d{1,3}[\s+]*\)[\s+]*[+|,&)%-]|[+|,(=&%-][\s+]*n?cha?r[\s+]*\([\s+]*\d",
+    ),
     Rule("hexadecimal_text", 3, 1, r"(?:^|[\s,(=+])0x(?:[0-9a-f]{2}){3,}\b"),
     Rule("sql_function", 3, 1, rf"(?:^|[\s,(=+*/|'\"-]){_FUNCTION}(?:\(|[\s+]+\([\s+]*(?:\d|@|'|\"|select|0x))"),
-    Rule("joined_text", 5, 4, r"['\"`][\s)+]*\|\|[\s(+]*['\"`\w]|['\"`\w)][\s)+]*\|\|[\s(+]*['\"`]"),
+    Rule("joined_text", 5, 4, r"(?:^|[\w)%'\"])['\"][\s)+]*\|\|[\s(+]*['\"\w(]|[\w)]\|\|[\s(+]*['\"]"),
     Rule("arithmetic_on_quote", 5, 3, r"^[^'\"\s]*['\"][\s)+]*[-+*/^%&|=<>!~][\s(+=<>]*['\"][^'\"]*['\"]?$"),
     Rule(
         "quote_left_open",

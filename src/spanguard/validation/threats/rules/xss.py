@@ -39,10 +39,11 @@ XSS = (
         "active_tag",
         5,
         2,
-        r"<[\s/]{0,3}(?:iframe|frame|frameset|embed|applet|svg|math|base|meta|link|isindex|layer|ilayer|bgsound|xml|xss|import|vmlframe"
-        r"|portal|noembed|noscript|noframes|plaintext|keygen|set|animate|handler|listener|input|textarea|video|audio|source|track"
+        r"<[\s/]{0,3}(?:iframe|frame|frameset|embed|applet|svg|math|isindex|layer|ilayer|bgsound|xml|xss|import|vmlframe"
+        r"|portal|noembed|noscript|noframes|plaintext|keygen|animate|handler|listener|video|audio|source|track"
         r"|details|dialog|marquee|event-source|xmp)(?:[\s/>\"'+]|$)"
-        r"|<(?:body|html|object|comment|template|title|button|form|style)[\s/+]+\S",
+        r"|<(?:body|html|object|comment|template|title|button|form|style)[\s/+]+\S"
+        r"|<(?:base|meta|link|input|textarea|set)[\s/+][^>]*=",
     ),
     Rule(
         "active_tag_with_address",
@@ -66,20 +67,20 @@ XSS = (
         "style_that_runs",
         5,
         4,
-        r":[\s+/\\]*e\W{0,4}x\W{0,4}p\W{0,4}r\W{0,4}e\W{0,4}s\W{0,4}s\W{0,4}i\W{0,4}o\W{0,4}n\W{0,4}[(\\]|-moz-binding|\bbehavior[\s+]*:|@import[\s+]*['\"u(]|:[\s+]*url[\s+]*\([\s+]*['\"]?(?:java|data|vb)",
+        r":[\s+/\\]*e\W{0,4}x\W{0,4}p\W{0,4}r\W{0,4}e\W{0,4}s\W{0,4}s\W{0,4}i\W{0,4}o\W{0,4}n\W{0,4}[(\\]|-moz-binding|\bbehavior[\s+]*:[\s+]*(?:url|expr|#)|@import[\s+]*['\"u(]|:[\s+]*url[\s+]*\([\s+]*['\"]?(?:java|data|vb)",
     ),
     Rule("call", 3, 1, rf"(?:^|[^\w.]){_CALL}(?:\.(?:call|apply|bind))?[\s)+]*[(`]"),
     Rule(
         "call_after_break",
         5,
         2,
-        rf"(?:['\";)}}>*/+\-,&|^%?:=!~\[\\](?:[\s+]|void|new|typeof|in)*){_CALL}[\s)+]*[(`][^)`]*[)`]|^\W*{_CALL}(?:\.(?:call|apply))?[\s)+]*[(`][^)`]",
+        rf"(?:['\";)}}>*/+\-,&|^%?:=!~\[\\](?:[\s+]|void|new|typeof|in)*){_CALL}[\s)+]*[(`][^)`]*[)`]|^\W*{_CALL}(?:\.(?:call|apply))?\)?[(`][^)`\s]",
     ),
     Rule(
         "call_by_name",
         5,
         4,
-        rf"[\[(=][\s+]*['\"`/](?:alert|confirm|prompt|eval)['\"`/]|\b(?:top|self|window|parent|frames|this|globalthis|document)[\s+]*\[|=[\s+]*{_CALL}\b[\s+]*[,;(]",
+        rf"[\[(=][\s+]*['\"`/](?:alert|confirm|prompt|eval)['\"`/]|\b(?:top|self|window|parent|frames|this|globalthis|document)\[[\s+]*(?:['\"`/+!(~\\]|\w+[\s+]*\+)|=[\s+]*{_CALL}\b[\s+]*[,;(]",
     ),
     Rule(
         "document_property",
@@ -96,10 +97,10 @@ XSS = (
         5,
         r"constructor[\s+]*(?:\.|\[['\"])?constructor|\[['\"]constructor['\"]\]|\.constructor[\s+]*\(|\$eval|\$on\.|__proto__[.\[]",
     ),
-    Rule("code_of_brackets", 5, 4, r"\[\][\s+]*\[?[\s+]*[(!+]|\(!\[\]|!\+?\[\]|\[\+\[\]\]|\$=~\[\]"),
+    Rule("code_of_brackets", 5, 4, r"\[\][\s+]*(?:\[[\s+]*[(!+\[]|\+)|\(!\[\]|!\+?\[\]|\[\+\[\]\]|\$=~\[\]"),
     Rule("entity_or_stylesheet", 5, 5, r"<!entity|<!doctype[^>]*\[|<\?xml-stylesheet|<\?import|<!attlist|<!\[cdata\["),
     Rule("conditional_comment", 5, 3, r"<!--\[if|<!\[if|<%[\s=]|<\?(?:php|=|[\s'\"`])|<!--#\w"),
     Rule("other_alphabet", 5, 5, r"\+adw-|\xbcscript|1/4script|1\xe2\x81\x84\x34script"),
-    Rule("tag_after_quote", 5, 3, r"['\"`]\)?[\s+]*/?>[\s+]*<[\s/]*[a-z!?%]"),
+    Rule("tag_after_quote", 5, 3, r"^[^<]*['\"`]\)?[\s+]*/?>[\s+]*<[\s/]*[a-z!?%]"),
     Rule("comment_breakout", 3, 1, r"--!?>[\s+]*<|\*/[\s+]*[<\w]"),
 )
