@@ -45,8 +45,8 @@ from spanguard.validation.threats.canonical import HEAD, TAIL
         ("a/**/b", "a b"),
         ("a/* x y */b", "a b"),
         ("/*!50000union*/ b", "union b"),
-        ("a#x\nb", "a b"),
-        ("a--x\nb", "a b"),
+        ("a#x\nb", "a\nb"),
+        ("a--x\nb", "a\nb"),
         ("/*<script>*/", "/*<script>"),  # a comment for one interpreter is code for another
         ("&#9999999;", "&#9999999;"),
         ("\\u{ffffff}", "\\u{ffffff}"),

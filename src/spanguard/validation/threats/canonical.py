@@ -53,10 +53,12 @@ def canonical(text: str) -> tuple[str, bool]:
     cut = len(text) > HEAD + TAIL
     if cut:
         text = f"{text[:HEAD]}\n{text[-TAIL:]}"
-    text = _decoded(text)
     if not text.isascii():
-        text = _compatible(text.translate(_PLAIN)).translate(_PLAIN)
-    text = text.casefold()
+        text = _compatible(text)
+    decoded = _decoded(text)
+    if decoded is not text and not decoded.isascii():
+        decoded = _compatible(decoded)
+    text = decoded.casefold()
     if "/*" in text or "*/" in text:
         text = _COMMENT.sub(" ", text)
     text = text.strip()
@@ -109,7 +111,8 @@ def _character(code: int, otherwise: str) -> str:
 
 
 def _compatible(text: str) -> str:
-    """NFKC, piece by piece: the order of a long run of combining marks costs the square of its length."""
+    """NFKC without what is not seen, piece by piece: the order of a long run of combining marks costs the square of its length."""
+    text = text.translate(_PLAIN)
     pieces: list[str] = []
     room = 2 * (HEAD + TAIL)  # one character can become eighteen
     for start in range(0, len(text), _PIECE):
@@ -117,12 +120,12 @@ def _compatible(text: str) -> str:
         room -= len(pieces[-1])
         if room < 0:
             break
-    return "".join(pieces)
+    return "".join(pieces).translate(_PLAIN)
 
 
 def _folded(text: str) -> str:
     """Runs of blanks become one blank; with a line break among them, one line break."""
     if "\n" not in text and "\r" not in text:
         return " ".join(text.split())
-    text = _COMMENT_TO_END_OF_LINE.sub(" ", text)
+    text = _COMMENT_TO_END_OF_LINE.sub("\n", text)
     return "\n".join([" ".join(line.split()) for line in text.splitlines()])

@@ -28,6 +28,7 @@ class _Detector:
         options = re2.Options()
         options.max_mem = _MEMORY
         options.never_capture = True
+        options.dot_nl = True
         options.log_errors = False
         # The patterns are ASCII. Read as bytes, other characters cost the automaton no states of their own.
         options.encoding = re2.Options.Encoding.LATIN1

@@ -53,14 +53,14 @@ COMMAND_INJECTION = (
         "substitution",
         5,
         4,
-        rf"(?:^|[^\s])\$\([\s+`]*{_PATH}(?:{_UNIX}|{_WORDS})(?:[\s+`;|&)]|$)|\$\([\s+`]*{_PATH}(?:{_UNIX}|{_WORDS})[\s+]+[-/.~$\d\"']|\$\(\(\d|(?:^|[^\s`(:)])`{_PATH}(?:{_UNIX}|{_WORDS})(?:[\s+;|&/$<>][^`]*)?`(?:$|[\n;|&,'\"-])",
+        rf"(?:^|[^ ])\$\([\s+`]*{_PATH}(?:{_UNIX}|{_WORDS})(?:[\s+`;|&)]|$)|\$\([\s+`]*{_PATH}(?:{_UNIX}|{_WORDS})[\s+]+[-/.~$\d\"']|\$\(\(\d|(?:^|[^\s`(:)])`{_PATH}(?:{_UNIX}|{_WORDS})(?:[\s+;|&/$<>][^`]*)?`(?:$|[\n;|&,'\"-])",
     ),
     Rule("substitution_of_anything", 3, 1, r"\$\([^)]*\)|[<>]\([^)]*\)"),
     Rule(
         "blank_by_variable",
         5,
         5,
-        r"[^\s]\$\{?ifs\b|\$\{?ifs[^\s\w]|(?:^|[^\w-])\{(?:cat|ls|curl|wget|ping|nslookup|echo|sh|bash),|\$\{path:|[a-z]\$@[a-z]|[a-z]\$\*[a-z]",
+        r"[^ ]\$\{?ifs\b|\$\{?ifs[^\s\w]|(?:^|[^\w-])\{(?:cat|ls|curl|wget|ping|nslookup|echo|sh|bash),|\$\{path:|[a-z]\$@[a-z]|[a-z]\$\*[a-z]",
     ),
     Rule(
         "secret_file",
