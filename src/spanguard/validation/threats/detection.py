@@ -18,7 +18,7 @@ RULES: dict[Family, tuple[Rule, ...]] = {
     "command_injection": COMMAND_INJECTION,
     "path_traversal": PATH_TRAVERSAL,
 }
-_MEMORY = 32 << 20  # bytes one set's automaton may grow to; without room for it a set would find nothing
+_MEMORY = 8 << 20  # bytes one set's automaton may grow to; without room for it a set would find nothing
 
 
 class _Detector:
