@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import get_args
 
 import re2
@@ -32,22 +33,21 @@ class _Detector:
         options.log_errors = False
         # The patterns are ASCII. Read as bytes, other characters cost the automaton no states of their own.
         options.encoding = re2.Options.Encoding.LATIN1
-        self._set = re2.Set.SearchSet(options)
+        automaton = re2.Set.SearchSet(options)
         for rule in rules:
-            self._set.Add(rule.pattern)
-        self._set.Compile()
+            automaton.Add(rule.pattern)
+        automaton.Compile()
+        self.match: Callable[[bytes], list[int] | None] = automaton.Match
+        """Which rules meet their pattern, by number; None if none does."""
         self._findings: dict[Profile, tuple[Finding | None, ...]] = {
             "parameter": tuple(
                 Finding(family, rule.name, rule.parameter) if rule.parameter else None for rule in rules
             ),
             "prose": tuple(Finding(family, rule.name, rule.prose) if rule.prose else None for rule in rules),
         }
-        self._set.Match(_WARM_UP)
+        self.match(_WARM_UP)
 
-    def findings(self, view: bytes, profile: Profile) -> list[Finding]:
-        met = self._set.Match(view)
-        if not met:
-            return []
+    def findings(self, met: list[int], profile: Profile) -> list[Finding]:
         known = self._findings[profile]
         return [finding for index in sorted(met) if (finding := known[index])]
 
@@ -83,7 +83,8 @@ def detect(text: str, *, profile: Profile = "parameter", families: frozenset[Fam
     findings: list[Finding] = []
     highest = 0
     for family, detector in _DETECTORS:
-        if family in families and (found := detector.findings(view, profile)):
+        if family in families and (met := detector.match(view)):
+            found = detector.findings(met, profile)
             findings += found
             highest = max(highest, sum(finding.score for finding in found))
     if not findings and not was_truncated:
