@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import get_args
 
@@ -58,7 +59,32 @@ _WARM_UP = bytes(range(32, 127)) * 2 + b"".join(
 )
 _PROFILES = frozenset(get_args(Profile))
 _NOTHING = ThreatReport(0, (), was_truncated=False)
-_DETECTORS = tuple((family, _Detector(family, rules)) for family, rules in RULES.items())
+_Detectors = tuple[tuple[Family, _Detector], ...]
+
+
+def _made() -> _Detectors:
+    return tuple((family, _Detector(family, rules)) for family, rules in RULES.items())
+
+
+_detectors: _Detectors | None = _made()
+_of_parents: list[_Detectors | None] = []
+
+
+def _after_fork_in_child() -> None:
+    # An automaton has a lock of its own, which a thread of the parent may have held. The child makes its own at first
+    # use, and keeps the parent's untouched: to destroy one that is locked is no better than to use it.
+    global _detectors  # noqa: PLW0603 - the one place where they change
+    _of_parents.append(_detectors)
+    _detectors = None
+
+
+def _made_anew() -> _Detectors:
+    global _detectors  # noqa: PLW0603 - two threads that make them at once make the same
+    _detectors = detectors = _made()
+    return detectors
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def detect(text: str, *, profile: Profile = "parameter", families: frozenset[Family] = ALL) -> ThreatReport:
@@ -82,7 +108,7 @@ def detect(text: str, *, profile: Profile = "parameter", families: frozenset[Fam
     view = plain.encode("utf-8", "replace")
     findings: list[Finding] = []
     highest = 0
-    for family, detector in _DETECTORS:
+    for family, detector in _detectors or _made_anew():
         if family in families and (met := detector.match(view)):
             found = detector.findings(met, profile)
             findings += found
