@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from spanguard.validation.threats.rule import Rule
 
-_SLASH = r"[/\\\xc0\xc1?]"
 
 PATH_TRAVERSAL = (
     Rule("two_levels_up", 5, 5, r"(?:^|[^.\w]|[=/\\])?\.{2,}[/\\]+(?:[^/\\\s]*[/\\]+)?\.{2,}(?:[/\\]|$)"),

@@ -6,7 +6,6 @@ from spanguard.validation.threats.rule import Rule
 
 # The view is in lower case with single blanks; `+` is a blank in what a form sends.
 _GAP = r"[\s+(]"
-_QUOTE = r"['\"`]"
 _OR = r"(?:\b(?:or|and|xor|not|div|having|where|when)\b|\|\||&&|[|^])"
 # A quote that ends something, the first of the text: one after a blank or a bracket opens something, as people write.
 _CLOSING = r"^(?:[^'\"]*[\w)%.;\\*/$#@!?-])?['\"]{1,4}"
