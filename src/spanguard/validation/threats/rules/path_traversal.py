@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from spanguard.validation.threats.rule import Rule
 
-
 PATH_TRAVERSAL = (
     Rule("two_levels_up", 5, 5, r"(?:^|[^.\w]|[=/\\])?\.{2,}[/\\]+(?:[^/\\\s]*[/\\]+)?\.{2,}(?:[/\\]|$)"),
     Rule("level_up_then_name", 5, 3, r"(?:^|[=/\\:?&])\.\.[/\\]+"),
