@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stack stack-build stack-up stack-down stack-images test test-fast lint format bench docs signals curves dashboards constraints clean
+.PHONY: help demo demo-stack stack-build stack-up stack-down stack-images test test-fast lint format bench threats-report docs signals curves dashboards constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ format: $(VENV)/.dev ## Format, and fix what can be fixed
 
 bench: $(VENV)/.dev ## Measure the figures, as ratios to a peer in the same run, and keep them in docs/benchmarks.md
 	@$(BIN)/python benchmarks/run.py --write
+
+threats-report: $(VENV)/.dev ## What the threat rules find and miss, on public corpora: CORPORA=folder (scripts/threat_corpora.py)
+	@test -n "$(CORPORA)" || { echo "Say where the corpora are: make threats-report CORPORA=folder. docs/threats.md tells which."; exit 2; }
+	@$(BIN)/python scripts/threats_report.py "$(CORPORA)"
 
 # Not --quiet: with it mkdocs does not count its warnings, and --strict lets everything pass.
 docs: $(VENV)/.dev ## Build the documentation, strictly, into site/
