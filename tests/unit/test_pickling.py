@@ -93,6 +93,7 @@ from spanguard.rate_limiter.http import HttpRequest
 from spanguard.stack import GoMissingError, ServerStatus, StackEndpoints, StackSettings, StackStatus
 from spanguard.telemetry import EmittedEvent
 from spanguard.testing import CapturedEvent, CapturedPoint, CapturedSpan
+from spanguard.validation.threats import Finding, ThreatReport
 
 NOT_DATA = {
     Alert: "it holds the live context in which it is sent again",
@@ -222,6 +223,8 @@ SAMPLES: list[Any] = [
     semconv.RETRY_EXHAUSTED_EVENT,
     semconv.FALLBACK_SPAN,
     EmittedEvent("spanguard.alert", SeverityNumber.WARN, "an alert", {"alert.name": "A"}, 17, "1" * 32, "2" * 16),
+    Finding("xss", "script_tag", 5),
+    ThreatReport(5, (Finding("xss", "script_tag", 5),), was_truncated=True),
     CapturedSpan("guard", "1", "2", "3", "internal", "ok", 1, 2, {"a": 1}, (("1", "2"),), "scope", {"r": 1}),
     CapturedEvent("event", "body", "WARN", "1", "2", 1, {"a": 1}, "scope", {"r": 1}),
     CapturedPoint("metric", "s", "histogram", 2.0, {"a": 1}, "scope", {"r": 1}, 3.0, (0.1, 1.0)),
