@@ -7,23 +7,24 @@ import os
 import select
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 
+import coverage
 import pytest
 from opentelemetry import trace
 
 from spanguard.testing import FakeClock, OtlpReceiver, Signals, capture
 
 
-FORKS = {"in_child", "workers"}
-"""The fixtures whose tests fork."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Measure no coverage where a test forks: it takes a lock in each thread, and a child that got it locked would hang."""
-    for item in items:
-        if FORKS.intersection(getattr(item, "fixturenames", ())):
-            item.add_marker("no_cover")
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart() -> None:
+    """Let a fork wait for the lock that coverage takes in each thread: a child that got it locked would hang."""
+    measured = coverage.Coverage.current()
+    if measured is not None and measured._collector is not None:
+        # Re-entrant, as the thread that forks is measured too.
+        lock = measured._collector.data_lock = threading.RLock()
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
 @pytest.fixture
