@@ -6,12 +6,25 @@ import faulthandler
 import os
 import select
 import signal
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
 
+import coverage
 import pytest
 from opentelemetry import trace
 
 from spanguard.testing import FakeClock, OtlpReceiver, Signals, capture
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart() -> None:
+    """Let a fork wait for the lock that coverage takes in each thread: a child that got it locked would hang."""
+    measured = coverage.Coverage.current()
+    if measured is not None and measured._collector is not None:
+        # Re-entrant, as the thread that forks is measured too.
+        lock = measured._collector.data_lock = threading.RLock()
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
 @pytest.fixture
@@ -42,25 +55,30 @@ def otlp_receiver() -> Iterator[OtlpReceiver]:
 
 @pytest.fixture
 def in_child() -> Callable[[Callable[[], object]], str]:
-    """Fork, call a function in the child, and return the repr of its result; a child that hangs is ended."""
+    """Fork, call a function in the child, and return the repr of its result; a child that hangs says where, and is ended."""
 
     def fork(function: Callable[[], object]) -> str:
         read, write = os.pipe()
-        pid = os.fork()
-        if pid == 0:
+        with tempfile.TemporaryFile() as told:
+            faulthandler.register(signal.SIGUSR1, file=told)
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    os.write(write, repr(function()).encode())
+                finally:
+                    os._exit(0)
+            os.close(write)
             try:
-                faulthandler.dump_traceback_later(15)  # tells where a child hangs, before it is ended
-                os.write(write, repr(function()).encode())
+                if not select.select([read], [], [], 20)[0]:
+                    os.kill(pid, signal.SIGUSR1)
+                    select.select([read], [], [], 1)
+                    os.kill(pid, signal.SIGKILL)
+                    told.seek(0)
+                    pytest.fail(f"the child hangs. {told.read().decode()}")
+                return os.read(read, 10_000).decode()
             finally:
-                os._exit(0)
-        os.close(write)
-        try:
-            if not select.select([read], [], [], 20)[0]:
-                os.kill(pid, signal.SIGKILL)
-                pytest.fail("the child hangs")
-            return os.read(read, 10_000).decode()
-        finally:
-            os.close(read)
-            os.waitpid(pid, 0)
+                os.close(read)
+                os.waitpid(pid, 0)
+                faulthandler.unregister(signal.SIGUSR1)
 
     return fork
