@@ -103,3 +103,11 @@ def test_a_wait_moves_a_clock_that_advances_by_itself() -> None:
     before = clock.monotonic()
     clock.wait(threading.Event(), 5)
     assert clock.monotonic() == before + 5
+
+
+async def test_a_sleep_lasts_from_its_call_on_however_late_it_is_awaited() -> None:
+    clock = FakeClock()
+    sleep = clock.sleep_async(5.0)
+    clock.advance(5.0)
+    async with asyncio.timeout(10):
+        await sleep

@@ -6,7 +6,8 @@ import asyncio
 import heapq
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 _Sleeper = tuple[float, int, Callable[[], None]]
 
@@ -68,7 +69,7 @@ class FakeClock:
             self._move_to(self._now + max(0.0, seconds))
             return
         woken = threading.Event()
-        self._enqueue(seconds, woken.set)
+        self._enqueue(self._now + seconds, woken.set)
         woken.wait()
 
     def wait(self, event: threading.Event, seconds: float | None, /) -> None:
@@ -78,16 +79,19 @@ class FakeClock:
         elif self._auto_advance and not event.is_set():
             self._move_to(self._now + max(0.0, seconds))
         else:
-            entry = self._enqueue(seconds, event.set)
+            entry = self._enqueue(self._now + seconds, event.set)
             try:
                 event.wait()
             finally:
                 self._dequeue(entry)
 
-    async def sleep_async(self, seconds: float) -> None:
-        """Suspend this task until the clock was advanced so far; cancellable."""
+    def sleep_async(self, seconds: float) -> Coroutine[Any, Any, None]:
+        """Suspend this task until the clock was advanced so far, from the moment of this call on; cancellable."""
+        return self._sleep_until(self._now + max(0.0, seconds))
+
+    async def _sleep_until(self, moment: float) -> None:
         if self._auto_advance:
-            self._move_to(self._now + max(0.0, seconds))
+            self._move_to(moment)
             await asyncio.sleep(0)
             return
         loop = asyncio.get_running_loop()
@@ -100,7 +104,7 @@ class FakeClock:
         def wake() -> None:
             loop.call_soon_threadsafe(finish)
 
-        entry = self._enqueue(seconds, wake)
+        entry = self._enqueue(moment, wake)
         try:
             await woken
         finally:
@@ -112,9 +116,9 @@ class FakeClock:
                 self._sleepers.remove(entry)
                 heapq.heapify(self._sleepers)
 
-    def _enqueue(self, seconds: float, wake: Callable[[], None]) -> _Sleeper:
+    def _enqueue(self, moment: float, wake: Callable[[], None]) -> _Sleeper:
         with self._changed:
-            entry = (self._now + seconds, next(self._order), wake)
+            entry = (moment, next(self._order), wake)
             if entry[0] <= self._now:
                 wake()
                 return entry
