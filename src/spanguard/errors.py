@@ -26,7 +26,19 @@ The leaves that belong to one guard are defined beside it; the root and what eve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
+
+PROGRAMMING_ERRORS: Final = (
+    TypeError,
+    AttributeError,
+    NameError,
+    AssertionError,
+    NotImplementedError,
+    RecursionError,
+    SyntaxError,
+    ImportError,
+)
+"""What is wrong with the program and not with the call: to make it again would end the same way."""
 
 
 class SpanguardError(Exception):

@@ -8,25 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from spanguard.error_handling import DeadLetterQueue, FallbackFailedError
-from spanguard.errors import BlockingWaitError, ConfigurationError
+from spanguard.errors import PROGRAMMING_ERRORS, BlockingWaitError, ConfigurationError
 from spanguard.telemetry import error_type
 from spanguard.telemetry.internal import note_failure
 
 Call = Callable[..., Any]
 
-PROGRAMMING_ERRORS: Final = (
-    ConfigurationError,
-    BlockingWaitError,
-    TypeError,
-    AttributeError,
-    NameError,
-    AssertionError,
-    NotImplementedError,
-    RecursionError,
-    SyntaxError,
-    ImportError,
-)
-"""What is wrong with the program and not with the call: to make it again would end the same way. No letter is written."""
+NOT_KEPT: Final = (ConfigurationError, BlockingWaitError, *PROGRAMMING_ERRORS)
+"""What is wrong with the program, or with how it is set up. No letter is written: a replay would end the same way."""
 
 _attempts: Final[ContextVar[list[int] | None]] = ContextVar("spanguard.guard.attempts", default=None)
 
@@ -107,7 +96,7 @@ class Letters:
 
 def _is_worth_a_letter(error: Exception) -> bool:
     cause = error.exceptions[0] if isinstance(error, FallbackFailedError) else error
-    return not isinstance(cause, PROGRAMMING_ERRORS)
+    return not isinstance(cause, NOT_KEPT)
 
 
 def _tell_lost(error: Exception, failure: Exception) -> None:

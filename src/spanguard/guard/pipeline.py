@@ -135,8 +135,8 @@ class Pipeline:
         self._name = name
         self._clock = clock
         self.policies = policies
-        self._wraps = _sync_wraps(policies)
-        self._wraps_async = _async_wraps(policies)
+        self._wraps = _below_queues(policies, is_async=False), _queues_and_above(policies, is_async=False)
+        self._wraps_async = _below_queues(policies, is_async=True), _queues_and_above(policies, is_async=True)
 
     def bind(self, func: Call) -> Bound:
         """Return a function guarded."""
@@ -210,58 +210,45 @@ def _has_queue(policies: Policies) -> bool:
     return policies.rate_limiter is not None or policies.bulkhead is not None
 
 
-def _sync_wraps(policies: Policies) -> tuple[list[Wrap], list[Wrap]]:
-    """Return the policies below the queues and those from there on, the innermost first."""
-    below: list[Wrap] = []
-    above: list[Wrap] = []
-    below.append(_through(policies.timeout.call) if policies.timeout is not None else _finished)
-    if policies.circuit_breaker is not None:
-        below.append(_through(policies.circuit_breaker.call))
-    if policies.letters is not None:
-        below.append(count_attempt)
-    if policies.retry is not None:
-        below.append(_named(policies.retry.bind))
-    if policies.bulkhead is not None:
-        above.append(_through(policies.bulkhead.call))
-    if policies.rate_limiter is not None:
-        above.append(_limited(policies.rate_limiter))
-    if policies.deadline is not None:
-        above.append(_through(policies.deadline.call))
-    if policies.fallback is not None:
-        above += [_Same, _through(policies.fallback.call)]
-    if policies.letters is not None:
-        above.append(policies.letters.wrap)
-    return below, above
+# --- the order of every guard, the innermost first -----------------------------------------------------------------
 
 
-def _async_wraps(policies: Policies) -> tuple[list[Wrap], list[Wrap]]:
-    below: list[Wrap] = []
-    above: list[Wrap] = []
+def _below_queues(policies: Policies, *, is_async: bool) -> list[Wrap]:
+    wraps: list[Wrap] = []
     if policies.timeout is not None:
-        below.append(_through(policies.timeout.call_async))
+        wraps.append(_through(policies.timeout, is_async=is_async))
+    elif not is_async:
+        wraps.append(_finished)
     if policies.circuit_breaker is not None:
-        below.append(_through(policies.circuit_breaker.call_async))
+        wraps.append(_through(policies.circuit_breaker, is_async=is_async))
     if policies.letters is not None:
-        below.append(count_attempt)
+        wraps.append(count_attempt)
     if policies.retry is not None:
-        below.append(_named(policies.retry.bind_async))
+        wraps.append(_named(policies.retry.bind_async if is_async else policies.retry.bind))
+    return wraps
+
+
+def _queues_and_above(policies: Policies, *, is_async: bool) -> list[Wrap]:
+    wraps: list[Wrap] = []
     if policies.bulkhead is not None:
-        above.append(_through(policies.bulkhead.call_async))
+        wraps.append(_through(policies.bulkhead, is_async=is_async))
     if policies.rate_limiter is not None:
-        above.append(_limited_async(policies.rate_limiter))
+        wraps.append((_limited_async if is_async else _limited)(policies.rate_limiter))
     if policies.deadline is not None:
-        above.append(_through(policies.deadline.call_async))
+        wraps.append(_through(policies.deadline, is_async=is_async))
     if policies.fallback is not None:
-        above += [_Same, _through(policies.fallback.call_async)]
+        wraps += [_Same, _through(policies.fallback, is_async=is_async)]
     if policies.letters is not None:
-        above.append(policies.letters.wrap_async)
-    return below, above
+        wraps.append(policies.letters.wrap_async if is_async else policies.letters.wrap)
+    return wraps
 
 
 # --- the stages: each knows by `__wrapped__` what it guards, so that all of them share one span ---------------------
 
 
-def _through(call: Call) -> Wrap:
+def _through(policy: Bulkhead | CircuitBreaker | GracefulDegradation | Timeout, *, is_async: bool) -> Wrap:
+    call: Call = policy.call_async if is_async else policy.call
+
     def wrap(stage: Call, func: Call) -> Call:
         return _known_as(func, functools.partial(call, stage))
 

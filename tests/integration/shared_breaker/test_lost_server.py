@@ -254,16 +254,17 @@ def test_a_server_killed_and_paused_under_load_raises_nothing_of_its_own(
 
 @pytest.mark.parametrize("state", ["closed", "open", "half-open"])
 def test_a_forked_child_goes_on_sharing(
-    state: str, server: RedisServer, breaker: CircuitBreaker, build: Build, in_child: Callable[..., str]
+    state: str, lasting_server: RedisServer, build: Build, in_child: Callable[..., str]
 ) -> None:
+    breaker = build(lasting_server)
     breaker.state = state
-    witness = build(server, timeout=0.11)
+    witness = build(lasting_server, timeout=5.1)
     awaited(lambda: witness.current_state == state)
     target = "closed" if state == "open" else "open"
 
     def follow() -> tuple[str, str]:
         found = breaker.current_state
-        other = build(server, timeout=0.12)
+        other = build(lasting_server, timeout=5.2)
         other.state = target
         awaited(lambda: breaker.current_state == target)
         return found, target
@@ -273,10 +274,10 @@ def test_a_forked_child_goes_on_sharing(
 
 
 def test_a_child_forked_from_a_probe_does_not_count_it_twice(
-    server: RedisServer, storage: RedisBreakerStorage, build: Build, name: str, in_child: Callable[..., str]
+    lasting_server: RedisServer, build: Build, in_child: Callable[..., str]
 ) -> None:
-    breaker = CircuitBreaker(2, 60, 2, name=name, state_storage=storage)
-    witness = build(server, success_threshold=2, timeout=0.11)
+    breaker = build(lasting_server, success_threshold=2)
+    witness = build(lasting_server, success_threshold=2, timeout=5.1)
     breaker.half_open()
     with breaker.calling():
         awaited(lambda: witness.current_state == "half-open")

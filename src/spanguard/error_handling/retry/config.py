@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, get_args
 import pybreaker
 
 from spanguard.error_handling.retry.budget import RetryBudget
-from spanguard.errors import ConfigurationError, SpanguardError
+from spanguard.errors import PROGRAMMING_ERRORS, ConfigurationError, SpanguardError
 
 Jitter = Literal["none", "full", "equal", "decorrelated"]
 RetryOn = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
@@ -21,14 +21,7 @@ OWN_BUDGET: Final = ""
 
 NEVER_BY_DEFAULT: Final = (
     pybreaker.CircuitBreakerError,
-    TypeError,
-    AttributeError,
-    NameError,
-    AssertionError,
-    NotImplementedError,
-    RecursionError,
-    SyntaxError,
-    ImportError,
+    *PROGRAMMING_ERRORS,
     LookupError,
     ArithmeticError,
     StopIteration,

@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import urlsplit
-
-from limits.storage import RedisStorage, storage_from_string
 
 from spanguard.error_handling.circuit_breaker.shared.script import DIGEST, SCRIPT, UNKNOWN, View, text_of, view_of
 from spanguard.errors import ConfigurationError
@@ -40,7 +38,9 @@ class Server:
         chosen: dict[str, Any] = {**patience, **options}
         if scheme.endswith("+sentinel"):
             chosen["sentinel_kwargs"] = {**patience, **chosen.get("sentinel_kwargs", {})}
-        self._client: Any = cast("RedisStorage", storage_from_string(url, **chosen)).get_connection()
+        # Imported here, as only who shares a breaker needs it and it takes long.
+        storages = importlib.import_module("limits.storage")
+        self._client: Any = storages.storage_from_string(url, **chosen).get_connection()
         self._no_script = importlib.import_module(f"{library}.exceptions").NoScriptError
 
     def check_options(self) -> None:

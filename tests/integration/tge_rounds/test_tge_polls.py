@@ -3,81 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 
-import httpx
 import pytest
-from sqlalchemy.engine import URL, make_url
 
 from integration.conftest import ChangeGuards
+from integration.tge_rounds.rounds import KEYWORDS, Feed, Poll, breaker_calls
 from spanguard import semconv
-from spanguard.error_handling import circuit_breakers
-from spanguard.guard import guards
 from spanguard.testing import CapturedSpan, Signals
 from tge_monitor import telemetry
-from tge_monitor.feeds import FeedSource
 from tge_monitor.fetching import Fetcher
-from tge_monitor.mailer import Mailer, MailServer
 from tge_monitor.matching import Matcher
-from tge_monitor.monitor import DIGEST, DigestRounds, Monitor, Round, Source, repeat, run_round
+from tge_monitor.monitor import Monitor, Round, repeat, run_round
 from tge_monitor.other_ends import Fault, FaultKind, OtherEnds
 from tge_monitor.other_ends.content import BEARER_TOKEN, TWITTER_PATH
 from tge_monitor.store import Store
-from tge_monitor.twitter import TwitterSource, search_query
+from tge_monitor.twitter import TwitterSource
 
 STORM = Fault(FaultKind.STATUS, status=503)
-KEYWORDS = ("TGE", "token generation event", "token launch", "token sale")
 POLL = "poll twitter_api"
-
-
-@pytest.fixture
-def database(tmp_path_factory: pytest.TempPathFactory) -> URL:
-    """SQLite is enough here: the store's own tests run on both."""
-    return make_url(f"sqlite:///{tmp_path_factory.mktemp('db') / 'tge.db'}")
-
-
-@pytest.fixture
-async def fetcher() -> AsyncIterator[Fetcher]:
-    """A fetcher of small bodies."""
-    async with httpx.AsyncClient() as client:
-        yield Fetcher(client, max_bytes=100_000)
-
-
-@pytest.fixture
-def twitter(other_ends: OtherEnds, fetcher: Fetcher) -> TwitterSource:
-    """The posts of the other end."""
-    return TwitterSource(other_ends.http.url, BEARER_TOKEN, search_query(KEYWORDS), fetcher, max_pages=3)
-
-
-@pytest.fixture
-def feed(other_ends: OtherEnds, fetcher: Fetcher) -> Callable[[str], FeedSource]:
-    """A feed of the other end, by its path."""
-    return lambda path: FeedSource(path.rsplit("/", 1)[-1], other_ends.http.url + path, fetcher)
-
-
-@pytest.fixture
-def poll(store: Store) -> Callable[[Source], Awaitable[Round]]:
-    """Run one round of a source, as the monitor does."""
-
-    async def run(source: Source) -> Round:
-        monitor = Monitor([(source, 60.0)], Matcher(KEYWORDS, ["Acme Protocol"]), store)
-        known = Round()
-        await run_round(f"poll {source.name}", lambda: monitor.poll(source), 60.0, known)
-        return known
-
-    return run
-
-
-@pytest.fixture
-def digest(store: Store, other_ends: OtherEnds) -> DigestRounds:
-    """Mail to the other end."""
-    mailer = Mailer(MailServer("127.0.0.1", other_ends.mailbox.port, timeout=5.0))
-    letters = guards.dead_letters(DIGEST)
-    return DigestRounds(store, mailer, letters, sender="a@b.example", recipients=["c@d.example"], interval=60.0)
-
-
-Poll = Callable[[Source], Awaitable[Round]]
-Feed = Callable[[str], FeedSource]
 
 
 def items(signals: Signals, source: str, outcome: str, reason: str | None = None) -> float:
@@ -85,11 +28,6 @@ def items(signals: Signals, source: str, outcome: str, reason: str | None = None
     if reason is not None:
         wanted[telemetry.REASON] = reason
     return signals.increase(telemetry.ITEMS_METRIC, wanted)
-
-
-def breaker_calls(signals: Signals, name: str, outcome: str) -> float:
-    wanted = {semconv.POLICY_NAME.key: name, semconv.BREAKER_OUTCOME.key: outcome}
-    return signals.increase(semconv.BREAKER_CALLS_METRIC.name, wanted)
 
 
 def children(signals: Signals, parent: CapturedSpan) -> list[CapturedSpan]:
@@ -352,117 +290,3 @@ async def test_a_round_that_fails_in_an_unforeseen_way_is_followed_by_the_next()
 
     await repeat("poll x", work, 0.01, stop, known)
     assert (known.rounds, known.failed, known.last_error) == (3, 3, "ZeroDivisionError")
-
-
-async def test_each_announcement_is_mailed_once(
-    other_ends: OtherEnds, poll: Poll, twitter: TwitterSource, digest: DigestRounds, store: Store
-) -> None:
-    await poll(twitter)
-    await digest.mail()
-    await digest.mail()
-    (mail,) = other_ends.mailbox.mails()
-    assert (mail.subject, mail.sender, mail.recipients) == ("3 token announcements", "a@b.example", ("c@d.example",))
-    assert "Acme Protocol confirms" in mail.text
-    assert "Acme Protocol confirms" in mail.html
-    assert (await store.counts())["unmailed"] == 0
-
-
-async def test_only_what_is_new_is_in_the_next_mail(
-    other_ends: OtherEnds, poll: Poll, twitter: TwitterSource, digest: DigestRounds
-) -> None:
-    await poll(twitter)
-    await digest.mail()
-    other_ends.http.content.add_post("One more TGE")
-    await poll(twitter)
-    await digest.mail()
-    second = other_ends.mailbox.mails()[1]
-    assert second.subject == "1 token announcement"
-    assert "Acme" not in second.text
-
-
-async def test_a_refused_mail_is_kept_as_a_letter_and_sent_in_the_next_round(
-    other_ends: OtherEnds, poll: Poll, twitter: TwitterSource, digest: DigestRounds, store: Store, signals: Signals
-) -> None:
-    letters = guards.dead_letters(DIGEST)
-    await poll(twitter)
-    other_ends.mailbox.refuse_with("451 try again later")
-    await run_round("mail digest", digest.mail, 60.0, digest.round)
-    assert digest.round.last_error == "smtplib.SMTPDataError"
-    assert breaker_calls(signals, "email_service", "failure") == 2 == other_ends.mailbox.refused()
-    (letter,) = letters.list()
-    assert (letter.payload, letter.attempts) == ({"announcements": [1, 2, 3]}, 1)
-    assert (await store.counts())["unmailed"] == 3
-    other_ends.mailbox.refuse_with("")
-    await run_round("mail digest", digest.mail, 60.0, digest.round)
-    (mail,) = other_ends.mailbox.mails()
-    assert mail.subject == "3 token announcements"
-    assert (await store.counts())["unmailed"] == letters.size() == 0
-    (replay,) = signals.spans("replay mail_digest")
-    assert [trace_id for trace_id, _ in replay.links] == [signals.spans("mail digest")[0].trace_id]
-
-
-async def test_what_a_letter_keeps_is_in_no_other_mail(
-    other_ends: OtherEnds, poll: Poll, twitter: TwitterSource, digest: DigestRounds, change_guards: ChangeGuards
-) -> None:
-    change_guards(SPANGUARD_CIRCUIT_BREAKERS__EMAIL_SERVICE__FAIL_MAX="100")
-    await poll(twitter)
-    other_ends.mailbox.refuse_with("451 try again later")
-    await run_round("mail digest", digest.mail, 60.0, digest.round)
-    other_ends.http.content.add_post("One more TGE")
-    await poll(twitter)
-    await run_round("mail digest", digest.mail, 60.0, digest.round)
-    letters = guards.dead_letters(DIGEST)
-    assert [letter.payload["announcements"] for letter in letters.list()] == [[1, 2, 3], [4]]
-    other_ends.mailbox.refuse_with("")
-    await letters.replay_async(ids=[letter.id for letter in letters.list()])
-    await digest.mail()
-    assert sorted(mail.subject for mail in other_ends.mailbox.mails()) == [
-        "1 token announcement",
-        "3 token announcements",
-    ]
-
-
-async def test_what_a_discarded_letter_kept_is_in_the_next_mail(
-    other_ends: OtherEnds, poll: Poll, twitter: TwitterSource, digest: DigestRounds
-) -> None:
-    await poll(twitter)
-    other_ends.mailbox.refuse_with("554 no")
-    await run_round("mail digest", digest.mail, 60.0, digest.round)
-    guards.dead_letters(DIGEST).discard(1)
-    other_ends.mailbox.refuse_with("")
-    await digest.mail()
-    assert [mail.subject for mail in other_ends.mailbox.mails()] == ["3 token announcements"]
-
-
-async def test_a_mail_server_that_refuses_opens_its_breaker(
-    other_ends: OtherEnds, poll: Poll, twitter: TwitterSource, digest: DigestRounds
-) -> None:
-    await poll(twitter)
-    other_ends.mailbox.refuse_with("554 no")
-    for _ in range(5):
-        await run_round("mail digest", digest.mail, 60.0, digest.round)
-    assert other_ends.mailbox.refused() == 3
-    assert circuit_breakers.get("email_service").stats().state == "open"
-
-
-async def test_what_could_not_be_noted_as_mailed_is_not_mailed_again(
-    other_ends: OtherEnds, poll: Poll, twitter: TwitterSource, digest: DigestRounds, store: Store
-) -> None:
-    await poll(twitter)
-    mark = store.mark_mailed
-
-    async def fail(ids: object) -> None:
-        raise OSError
-
-    store.mark_mailed = fail  # type: ignore[method-assign]
-    await run_round("mail digest", digest.mail, 60.0, digest.round)
-    await run_round("mail digest", digest.mail, 60.0, digest.round)
-    store.mark_mailed = mark  # type: ignore[method-assign]
-    await run_round("mail digest", digest.mail, 60.0, digest.round)
-    assert (digest.round.failed, len(other_ends.mailbox.mails())) == (2, 1)
-    assert (await store.counts())["unmailed"] == 0
-
-
-async def test_nothing_new_is_no_mail(other_ends: OtherEnds, digest: DigestRounds) -> None:
-    await digest.mail()
-    assert other_ends.mailbox.mails() == []
