@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from spanguard.rate_limiter.adaptive.algorithms import Estimator, Window
 from spanguard.semconv import AdaptiveReason
+from spanguard.telemetry.internal import safely
+
+_SHORTEST: Final = 1e-9
+"""Seconds that a window's calls took at least: a coarse clock may see none pass, and algorithms divide by them."""
 
 
 class Move(NamedTuple):
@@ -55,6 +60,7 @@ class Meter:
         self._step = step
         self._latency: float | None = None
         self._baseline: float | None = None
+        self._reason: AdaptiveReason = "headroom"
         self.lock = threading.Lock()
         self._begin(start)
 
@@ -118,11 +124,12 @@ class Meter:
         self._has_drop = False
 
     def _estimate_anew(self) -> None:
-        mean = self._sum / self._measured if self._measured else None
-        self._last = Window(mean, self._peak, self._has_drop)
-        estimate = self._estimator.next(self._estimate, self._last)
-        lowest, highest = self._bounds
-        self._estimate = min(max(estimate.limit, lowest), highest)
-        self._reason = estimate.reason
-        self._latency = mean
-        self._baseline = self._estimator.baseline
+        self._latency = max(self._sum / self._measured, _SHORTEST) if self._measured else None
+        self._last = Window(self._latency, self._peak, self._has_drop)
+        with safely("adaptive limiter"):  # an algorithm may be the user's own
+            limit, reason = self._estimator.next(self._estimate, self._last)
+            if math.isnan(limit):
+                raise ValueError(f"{type(self._estimator).__name__} estimates a limit that is no number")
+            lowest, highest = self._bounds
+            self._estimate, self._reason = min(max(limit, lowest), highest), reason
+            self._baseline = self._estimator.baseline
