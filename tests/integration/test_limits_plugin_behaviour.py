@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import shutil
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +16,7 @@ from limits.storage import storage_from_string
 from limits.strategies import STRATEGIES
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from integration.redis_server import RedisServer
 from spanguard import semconv
 from spanguard.instrumentation.limits import LimitsInstrumentor
 from spanguard.rate_limiter import TokenBucketRateLimiter
@@ -46,28 +44,10 @@ class Driver:
 
 
 @pytest.fixture(scope="session")
-def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A redis-server of this run alone."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed (apt install redis-server): limits on Redis is left out")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    directory: Path = tmp_path_factory.mktemp("redis")
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            for line in server.stdout:
-                if "Ready to accept connections" in line:
-                    break
-            else:
-                pytest.fail("redis-server ended before it was ready")
-            yield port
-        finally:
-            server.terminate()
-            server.communicate(timeout=10)
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server of this run alone."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as running:
+        yield running
 
 
 @pytest.fixture(params=["bare", "instrumented"])
@@ -94,7 +74,7 @@ def driver(request: pytest.FixtureRequest, instrumented: bool, strategy_name: st
     url = f"{kind}://"
     options = {}
     if kind.endswith("redis"):
-        url += f"127.0.0.1:{request.getfixturevalue('redis_port')}"
+        url += f"127.0.0.1:{request.getfixturevalue('redis_server').port}"
         options = {"implementation": "redispy"} if kind.startswith("async") else {}
     table: dict[str, Any] = aio_strategies.STRATEGIES if kind.startswith("async") else dict(STRATEGIES)
     with asyncio.Runner() as runner:

@@ -13,7 +13,7 @@ import pybreaker
 import pytest
 from opentelemetry import trace
 
-from integration.shared_breaker.redis_server import awaited
+from integration.redis_server import awaited
 from spanguard import semconv
 from spanguard.config_manager import Profile, TimeoutSettings
 from spanguard.error_handling import (

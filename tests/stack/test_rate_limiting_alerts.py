@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from integration.rate_limiter.redis_server import RedisServer
+from integration.redis_server import RedisServer
 from stack.servers import Servers, awaited
 
 SERVICE = "rate_limiting_under_test"
@@ -31,10 +31,8 @@ class Program:
 
 @pytest.fixture(scope="module")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.kill()
+    with RedisServer(tmp_path_factory.mktemp("redis")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

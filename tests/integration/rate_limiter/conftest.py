@@ -7,26 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from integration.rate_limiter.redis_server import RedisServer
+from integration.redis_server import RedisServer
 
 
 @pytest.fixture(scope="module")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A server that the tests of a module share; they use keys of their own."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
+    with RedisServer(tmp_path_factory.mktemp("redis")) as running:
+        yield running
 
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A server that the test may kill, pause and restart."""
-    server = RedisServer(tmp_path)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
+    with RedisServer(tmp_path) as running:
+        yield running

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.rate_limiter.redis_server import RedisServer
+from integration.redis_server import RedisServer
 from spanguard.config_manager import load_profile
 from spanguard.guard import Guard, guards
 from spanguard.rate_limiter import RateLimiter, RateLimitExceededError, rate_limit_manager

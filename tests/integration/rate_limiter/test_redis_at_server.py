@@ -14,8 +14,8 @@ import redis
 from limits import parse
 from limits.storage import RedisStorage, storage_from_string
 
-from integration.rate_limiter.redis_server import RedisServer, wait_until
 from integration.rate_limiter.server_clock import ServerClock, read_clock_from_a_key
+from integration.redis_server import RedisServer, awaited
 from spanguard.errors import ConfigurationError, ResourceUnavailableError
 from spanguard.rate_limiter.rules import Rule, Strategy, bucket, window
 from spanguard.rate_limiter.storages import async_decider_at, decider_at
@@ -113,7 +113,7 @@ def test_a_state_goes_when_it_says_nothing_any_more(client: redis.Redis, storage
     decider = RedisDecider(storage, (Rule(kind, 5, Fraction(1, 4)),))
     decider.decide("key", 5)
     assert client.dbsize() == 1
-    wait_until(lambda: client.dbsize() == 0)
+    awaited(lambda: client.dbsize() == 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

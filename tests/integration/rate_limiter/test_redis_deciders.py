@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from limits.storage import storage_from_string
 
-from integration.rate_limiter.redis_server import RedisServer
 from integration.rate_limiter.server_clock import BEGIN, ServerClock, read_clock_from_a_key
+from integration.redis_server import RedisServer
 from spanguard.rate_limiter.engines import engine_for
 from spanguard.rate_limiter.rules import Rule, Strategy
 from spanguard.rate_limiter.status import RateLimitStatus

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from integration.rate_limiter.redis_server import RedisServer, wait_until
+from integration.redis_server import RedisServer, awaited
 from spanguard import semconv
 from spanguard.rate_limiter.deciding import Decider
 from spanguard.rate_limiter.rules import Rule
@@ -102,7 +102,7 @@ def test_a_local_share_takes_over_with_no_error_and_the_storage_is_found_again(
     assert took < 1, "the goal is 0.1 s; the benchmark holds that, here the machine may be busy"
     assert sum(decide().allowed for _ in range(30)) == 24
     bring_back(own_redis, lose)
-    wait_until(lambda: not decide().fallback)
+    awaited(lambda: not decide().fallback)
     states = [
         event.attributes[semconv.LIMITER_STORAGE_STATE.key]
         for event in signals.events(semconv.LIMITER_STORAGE_EVENT.name)
@@ -135,7 +135,7 @@ def test_a_service_starts_without_its_server_and_says_so(own_redis: RedisServer,
     assert lost.attributes[semconv.ERROR_TYPE.key] == "redis.exceptions.ConnectionError"
     assert decider.decide("key").fallback
     own_redis.start()
-    wait_until(lambda: not decider.decide("key").fallback)
+    awaited(lambda: not decider.decide("key").fallback)
 
 
 def test_the_status_is_a_number_for_each_state(own_redis: RedisServer, signals: Signals) -> None:
@@ -209,7 +209,7 @@ def test_a_thread_that_looks_for_the_storage_ends_with_its_limiter(own_redis: Re
     (thread,) = set(probing()) - before
     del decider
     # What the last error of the client held on to goes with the garbage.
-    wait_until(lambda: (gc.collect(), not thread.is_alive())[1])
+    awaited(lambda: (gc.collect(), not thread.is_alive())[1])
 
 
 def test_a_loop_that_was_held_up_does_not_lose_a_server_that_answered(own_redis: RedisServer, loop: Loop) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from integration.rate_limiter.redis_server import RedisServer, free_port, wait_until
+from integration.redis_server import RedisServer, awaited, free_port
 from spanguard.errors import ResourceUnavailableError
 from spanguard.rate_limiter.rules import Rule
 from spanguard.rate_limiter.status import RateLimitStatus
@@ -29,16 +29,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServ
     """Three nodes that share the slots."""
     folder = tmp_path_factory.mktemp("cluster")
     with contextlib.ExitStack() as running:
-        yield joined([started(folder / str(number), running) for number in range(3)])
+        yield joined([running.enter_context(node(folder / str(number))) for number in range(3)])
 
 
-def started(folder: Path, running: contextlib.ExitStack) -> RedisServer:
-    """Return a node that runs until the stack is closed."""
-    folder.mkdir()
-    node = RedisServer(folder, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", port=cluster_port())
-    running.callback(node.kill)
-    node.start()
-    return node
+def node(folder: Path) -> RedisServer:
+    """Return a node on its own."""
+    return RedisServer(folder, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
 
 
 def is_whole(client: Any) -> bool:
@@ -54,15 +50,8 @@ def joined(nodes: list[RedisServer]) -> list[RedisServer]:
     subprocess.run([program, "--cluster", "create", *addresses, "--cluster-yes"], check=True, capture_output=True)
     for node in nodes:
         with node.client() as client:
-            wait_until(partial(is_whole, client))
+            awaited(partial(is_whole, client))
     return nodes
-
-
-def cluster_port() -> int:
-    """Return a free port for a node, whose bus takes the port that lies 10000 higher."""
-    while (port := free_port()) > 55_000:
-        pass
-    return port
 
 
 def cluster_url(nodes: list[RedisServer]) -> str:
@@ -104,22 +93,20 @@ def test_a_cluster_that_is_not_there_is_an_error_or_a_local_share() -> None:
 def behind_sentinel(tmp_path: Path) -> Iterator[tuple[str, RedisServer, RedisServer]]:
     """The URL of a service, its master and its replica; one Sentinel watches them."""
     settings = tmp_path / "sentinel.conf"
-    master = RedisServer(tmp_path)
-    settings.write_text(
-        f"sentinel monitor limits 127.0.0.1 {master.port} 1\n"
-        "sentinel down-after-milliseconds limits 500\n"
-        "sentinel failover-timeout limits 2000\n"
-    )
-    replica = RedisServer(tmp_path, "--replicaof", f"127.0.0.1 {master.port}", "--repl-diskless-sync-delay", "0")
-    watcher = RedisServer(tmp_path, first=[str(settings), "--sentinel"])
     with contextlib.ExitStack() as running:
-        for server in (master, replica, watcher):
-            running.callback(server.kill)
-            server.start()
+        master = running.enter_context(RedisServer(tmp_path))
+        follow = ("--replicaof", f"127.0.0.1 {master.port}", "--repl-diskless-sync-delay", "0")
+        replica = running.enter_context(RedisServer(tmp_path, *follow))
+        settings.write_text(
+            f"sentinel monitor limits 127.0.0.1 {master.port} 1\n"
+            "sentinel down-after-milliseconds limits 500\n"
+            "sentinel failover-timeout limits 2000\n"
+        )
+        watcher = running.enter_context(RedisServer(tmp_path, str(settings), "--sentinel"))
         with replica.client() as client:
-            wait_until(lambda: client.info("replication").get("master_link_status") == "up")
+            awaited(lambda: client.info("replication").get("master_link_status") == "up")
         with watcher.client() as client:
-            wait_until(lambda: client.sentinel_slaves("limits"))
+            awaited(lambda: client.sentinel_slaves("limits"))
         yield f"redis+sentinel://127.0.0.1:{watcher.port}/limits", master, replica
 
 
@@ -131,7 +118,7 @@ def test_a_failover_by_sentinel_is_gone_through_on_the_local_share_and_forgives_
     decider = Fallback("api", rules, 0.1).around(decider_at(url, rules, name="api", timeout=0.5))
     assert decider.decide("key", 60).remaining == 40
     with replica.client() as client:
-        wait_until(lambda: client.dbsize() > 0)
+        awaited(lambda: client.dbsize() > 0)
     master.kill()
     assert decider.decide("key").fallback
 
@@ -139,5 +126,5 @@ def test_a_failover_by_sentinel_is_gone_through_on_the_local_share_and_forgives_
         status = decider.decide("key")
         return None if status.fallback else status
 
-    wait_until(lambda: found() is not None, seconds=40)
+    awaited(lambda: found() is not None, seconds=40)
     assert decider.decide("key").remaining <= 38

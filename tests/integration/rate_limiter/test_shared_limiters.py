@@ -11,7 +11,7 @@ import limits.aio.storage
 import pytest
 from limits.storage import MemoryStorage, storage_from_string
 
-from integration.rate_limiter.redis_server import RedisServer, wait_until
+from integration.redis_server import RedisServer, awaited
 from spanguard import semconv
 from spanguard.errors import BlockingWaitError, ConfigurationError, ResourceUnavailableError
 from spanguard.guard import Guard
@@ -153,7 +153,7 @@ def test_nobody_overtakes_those_who_wait(shared: Make) -> None:
     limiter.acquire(2)
     answers: list[RateLimitStatus] = []
     thread = wait_in_thread(limiter, answers, tokens=3)
-    wait_until(lambda: limiter.stats().waiting == 1)
+    awaited(lambda: limiter.stats().waiting == 1)
     refused = limiter.acquire()
     assert (refused.allowed, refused.remaining) == (False, 1)
     assert refused.retry_after > 0
@@ -176,7 +176,7 @@ def test_who_is_behind_others_waits_no_longer_than_its_timeout(shared: Make) -> 
     limiter.acquire(3)
     answers: list[RateLimitStatus] = []
     first = wait_in_thread(limiter, answers)
-    wait_until(lambda: limiter.stats().waiting == 1)
+    awaited(lambda: limiter.stats().waiting == 1)
     assert not limiter.acquire(wait=True, timeout=0.05)
     assert limiter.stats().timed_out == 1
     limiter.reset()
@@ -189,7 +189,7 @@ def test_a_full_line_turns_away_at_once(shared: Make) -> None:
     limiter.acquire(3)
     answers: list[RateLimitStatus] = []
     first = wait_in_thread(limiter, answers)
-    wait_until(lambda: limiter.stats().waiting == 1)
+    awaited(lambda: limiter.stats().waiting == 1)
     assert not limiter.acquire(wait=True)
     assert not limiter.acquire(wait=True, timeout=HOUR)
     assert (limiter.stats().line_full, limiter.stats().rejected) == (2, 2)
@@ -286,7 +286,7 @@ def test_a_forked_child_shares_on_but_not_the_line(
     limiter.acquire(2)
     answers: list[RateLimitStatus] = []
     thread = wait_in_thread(limiter, answers, tokens=3)
-    wait_until(lambda: limiter.stats().waiting == 1)
+    awaited(lambda: limiter.stats().waiting == 1)
     ran = in_child(lambda: (limiter.stats().waiting, limiter.acquire().allowed, limiter.stats().acquired))
     assert ran == "(0, True, 1)"
     assert limiter.peek().remaining == 0

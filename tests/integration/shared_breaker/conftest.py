@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from integration.shared_breaker.redis_server import RedisServer
+from integration.redis_server import RedisServer
 from integration.shared_breaker.worker import Worker
 from spanguard.error_handling import CircuitBreaker, RedisBreakerStorage
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from integration.shared_breaker.redis_server import RedisServer, awaited
+from integration.redis_server import RedisServer, awaited
 from spanguard import semconv
 from spanguard.error_handling import CircuitBreaker, CircuitBreakerError, RedisBreakerStorage
 from spanguard.error_handling.circuit_breaker.shared.link import Lease

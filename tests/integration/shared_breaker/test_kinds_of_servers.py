@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.shared_breaker.redis_server import RedisServer, awaited, free_port
+from integration.redis_server import RedisServer, awaited, free_port
 from spanguard.error_handling import CircuitBreaker, RedisBreakerStorage
 
 SECRET = "s3cret"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from integration.shared_breaker.redis_server import RedisServer, awaited, free_port
+from integration.redis_server import RedisServer, awaited, free_port
 from integration.shared_breaker.worker import Worker, fail, outcome_of
 from spanguard import semconv
 from spanguard.error_handling import CircuitBreaker, RedisBreakerStorage

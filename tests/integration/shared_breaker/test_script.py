@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from integration.shared_breaker.redis_server import RedisServer, awaited
+from integration.redis_server import RedisServer, awaited
 from spanguard.error_handling.circuit_breaker.shared.script import View, keys_of, microseconds
 from spanguard.error_handling.circuit_breaker.shared.server import Server
 

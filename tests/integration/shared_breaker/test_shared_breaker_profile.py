@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.shared_breaker.redis_server import RedisServer, awaited
+from integration.redis_server import RedisServer, awaited
 from spanguard.config_manager import load_profile
 from spanguard.error_handling import CircuitBreaker, CircuitBreakerError, circuit_breakers
 from spanguard.errors import ConfigurationError

@@ -9,7 +9,7 @@ from typing import Any
 import pybreaker
 import pytest
 
-from integration.shared_breaker.redis_server import RedisServer, awaited
+from integration.redis_server import RedisServer, awaited
 from integration.shared_breaker.worker import Worker, fail, outcome_of
 from spanguard.error_handling import CircuitBreaker, RedisBreakerStorage
 from spanguard.error_handling.circuit_breaker.machine import Permit

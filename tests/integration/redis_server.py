@@ -15,12 +15,20 @@ import redis
 
 PROGRAM = os.environ.get("REDIS_SERVER", "redis-server")
 """What is started; a valkey-server will do as well."""
+HIGHEST = 55_000
 
 T = TypeVar("T")
 
 
 class RedisServer:
-    """One server on a free port of loopback, which a test may kill, pause and start again. It keeps nothing on disk."""
+    """One server on a free port of loopback, which a test may kill, pause and start again. It keeps nothing on disk.
+
+    Args:
+        folder: where it works and writes its log.
+        options: what its command line begins with.
+        port: where it listens, if not on a free port.
+        password: what its clients say.
+    """
 
     def __init__(self, folder: Path, *options: str, port: int | None = None, password: str | None = None) -> None:
         self._password = password
@@ -28,6 +36,7 @@ class RedisServer:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder
         folder.mkdir(exist_ok=True)
+        self._log = folder / f"redis-{self.port}.log"
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -42,10 +51,14 @@ class RedisServer:
     def start(self) -> None:
         """Start, and wait until it answers."""
         settings = f"--port {self.port} --bind 127.0.0.1 --appendonly no --dir {self._folder}".split()
-        self._process = subprocess.Popen([PROGRAM, *self._options, *settings, "--save", ""], stdout=subprocess.DEVNULL)
+        with self._log.open("ab") as log:
+            command = [PROGRAM, *self._options, *settings, "--save", ""]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
         awaited(self._answers)
 
     def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"{PROGRAM} ended: {self._log.read_text()[-500:]}"
         with self.client() as client:
             try:
                 return bool(client.ping())
@@ -79,17 +92,19 @@ class RedisServer:
             self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Let it go on; also from a forked child, whose process it is not."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
+            os.kill(self._process.pid, signal.SIGCONT)
 
 
 def free_port() -> int:
-    """A port that nobody uses; a cluster needs the one 10000 above it too."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port if port < 50_000 else port - 20_000
+    """A port that nobody uses; a cluster's node needs the one 10000 above it too."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port <= HIGHEST:
+            return port
 
 
 def awaited(condition: Callable[[], T], seconds: float = 20.0) -> T:
