@@ -255,7 +255,7 @@ async def test_a_poll_without_a_permit_asks_nobody(
 async def test_a_wait_for_a_permit_is_a_span_below_the_guarded_call(
     poll: Poll, feed: Feed, signals: Signals, change_guards: ChangeGuards
 ) -> None:
-    change_guards(SPANGUARD_RATE_LIMITERS__NEWS_SCRAPING__RATE="20", SPANGUARD_RATE_LIMITERS__NEWS_SCRAPING__BURST="1")
+    change_guards(SPANGUARD_RATE_LIMITERS__NEWS_SCRAPING__RATE="2", SPANGUARD_RATE_LIMITERS__NEWS_SCRAPING__BURST="1")
     source = feed("/feeds/rss")
     await poll(source)
     await poll(source)

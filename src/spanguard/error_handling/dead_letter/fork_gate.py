@@ -8,12 +8,10 @@ holds one, stay locked in the child for ever. So a fork waits until no thread is
 
 from __future__ import annotations
 
-import os
-import threading
 import weakref
-from types import TracebackType
 from typing import Final, Protocol
 
+from spanguard import fork_gate
 from spanguard.error_handling.dead_letter.engine import BUSY_TIMEOUT_MS
 
 
@@ -25,70 +23,24 @@ class HoldsConnections(Protocol):
         ...
 
 
-class _Mine(threading.local):
-    depth = 0
-    """How often this thread is inside."""
-
-
-class ForkGate:
-    """Lets threads use SQLite side by side, and a fork only while none of them does: `with gate: ...`."""
+class ForkGate(fork_gate.ForkGate):
+    """Lets threads use SQLite side by side, and a fork only while none of them does and nothing is open."""
 
     def __init__(self) -> None:
+        # Each of them ends: at the latest when SQLite has waited long enough for another writer.
+        super().__init__(patience=BUSY_TIMEOUT_MS / 1000)
         self._holders: weakref.WeakSet[HoldsConnections] = weakref.WeakSet()
-        self.start_again_in_child()
 
     def watch(self, holder: HoldsConnections) -> None:
         """Close its connections before each fork, for as long as it lives."""
         self._holders.add(holder)
 
-    def __enter__(self) -> None:
-        mine = self._mine
-        with self._lock:
-            # Who is inside already must not wait for a fork that waits for him.
-            while self._forks and not mine.depth:
-                self._changed.wait()
-            self._inside += 1
-        mine.depth += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._mine.depth -= 1
-        with self._lock:
-            self._inside -= 1
-            if self._forks:
-                self._changed.notify_all()
-
     def before_fork(self) -> None:
         """Keep threads out, wait for those that are inside, and close what is open."""
-        own = self._mine.depth
-        with self._lock:
-            self._forks += 1
-            # Each of them ends: at the latest when SQLite has waited long enough for another writer.
-            self._changed.wait_for(lambda: self._inside == own, BUSY_TIMEOUT_MS / 1000)
+        super().before_fork()
         for holder in list(self._holders):
             holder.close_connections()
 
-    def after_fork_in_parent(self) -> None:
-        """Let threads in again."""
-        with self._lock:
-            self._forks -= 1
-            self._changed.notify_all()
-
-    def start_again_in_child(self) -> None:
-        """Forget the threads of the parent."""
-        # Re-entrant: a garbage collection inside the lock may close a call that stores a letter.
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
-        self._mine = _Mine()
-        self._inside = 0
-        self._forks = 0
-
 
 FORK_GATE: Final = ForkGate()
-
-os.register_at_fork(
-    before=FORK_GATE.before_fork,
-    after_in_parent=FORK_GATE.after_fork_in_parent,
-    after_in_child=FORK_GATE.start_again_in_child,
-)
+FORK_GATE.stand_before_forks()

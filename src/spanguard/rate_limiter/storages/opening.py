@@ -12,6 +12,7 @@ import limits.storage
 from limits.storage import storage_from_string
 
 from spanguard.errors import ConfigurationError
+from spanguard.fork_gate import IMPORTS
 from spanguard.rate_limiter.status import RateLimitStatus
 from spanguard.rate_limiter.storages.memory import Rules
 from spanguard.rate_limiter.storages.redis import AsyncRedisDecider, RedisDecider, unavailable
@@ -87,7 +88,8 @@ class LateDecider:
 def _opened(url: str, name: str, options: dict[str, Any]) -> object:
     scheme = url.removeprefix("async+").partition("://")[0]
     try:
-        return storage_from_string(url, **options)
+        with IMPORTS:
+            return storage_from_string(url, **options)
     except (limits.errors.ConfigurationError, ValueError):
         # What the library says of it may quote the URL, and that may hold a password.
         raise ConfigurationError(

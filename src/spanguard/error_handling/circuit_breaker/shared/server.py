@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from spanguard.error_handling.circuit_breaker.shared.script import DIGEST, SCRIPT, UNKNOWN, View, text_of, view_of
 from spanguard.errors import ConfigurationError
+from spanguard.fork_gate import IMPORTS
 from spanguard.telemetry.internal import safely
 
 SCHEMES: Final = tuple(
@@ -25,6 +26,10 @@ class Server:
     """
 
     def __init__(self, url: str, timeout: float, options: Mapping[str, Any]) -> None:
+        with IMPORTS:
+            self._build(url, timeout, options)
+
+    def _build(self, url: str, timeout: float, options: Mapping[str, Any]) -> None:
         scheme = urlsplit(url).scheme
         library = library_of(url)
         retry = importlib.import_module(f"{library}.retry")
@@ -107,7 +112,8 @@ def check_url(url: str, timeout: float, options: Mapping[str, Any], *, where: st
     if not problems:
         library = library_of(url)
         try:
-            importlib.import_module(library)
+            with IMPORTS:
+                importlib.import_module(library)
         except ImportError:
             extra = "'spanguard[redis]'" if library == "redis" else library
             problems = [
