@@ -93,6 +93,7 @@ from spanguard.rate_limiter.http import HttpRequest
 from spanguard.stack import GoMissingError, ServerStatus, StackEndpoints, StackSettings, StackStatus
 from spanguard.telemetry import EmittedEvent
 from spanguard.testing import CapturedEvent, CapturedPoint, CapturedSpan
+from spanguard.validation import InvalidInputError, Problem, ValidationResult
 from spanguard.validation.threats import Finding, ThreatReport
 
 NOT_DATA = {
@@ -106,6 +107,7 @@ SERVER = ServerStatus(
     "jaeger", 17, True, False, {"query": 1}, "http://localhost:1", "http://localhost:1/up", Path("log")
 )
 ENDPOINTS = StackEndpoints("http://a", "http://b", "http://c", "http://d", "http://e", "http://f")
+PROBLEM = Problem("too_long", "at most 5 characters are allowed", ("names", 3), 5)
 
 SAMPLES: list[Any] = [
     errors.SpanguardError("what"),
@@ -223,6 +225,9 @@ SAMPLES: list[Any] = [
     semconv.RETRY_EXHAUSTED_EVENT,
     semconv.FALLBACK_SPAN,
     EmittedEvent("spanguard.alert", SeverityNumber.WARN, "an alert", {"alert.name": "A"}, 17, "1" * 32, "2" * 16),
+    PROBLEM,
+    ValidationResult(False, None, errors=(PROBLEM,)),
+    InvalidInputError((PROBLEM,)),
     Finding("xss", "script_tag", 5),
     ThreatReport(5, (Finding("xss", "script_tag", 5),), was_truncated=True),
     CapturedSpan("guard", "1", "2", "3", "internal", "ok", 1, 2, {"a": 1}, (("1", "2"),), "scope", {"r": 1}),
