@@ -89,6 +89,7 @@ from spanguard.rate_limiter import (
     TimeInQueue,
     Vegas,
 )
+from spanguard.rate_limiter.adaptive import Estimate, Window
 from spanguard.rate_limiter.http import HttpRequest
 from spanguard.stack import GoMissingError, ServerStatus, StackEndpoints, StackSettings, StackStatus
 from spanguard.telemetry import EmittedEvent
@@ -121,6 +122,7 @@ SAMPLES: list[Any] = [
     BulkheadFullError("api", "rejected", 4, 8, 0.0),
     BulkheadFullError("api", "timed_out", 4, 8, 1.5),
     CallTimeoutError("search", 2.0),
+    STATUS,
     RateLimitExceededError("api", STATUS),
     FallbackFailedError("prices", [ConnectionError("no route"), KeyError("ETH")]),
     DeadLetterError("refused"),
@@ -165,6 +167,8 @@ SAMPLES: list[Any] = [
     TimeInQueue(0.1, 0.2, 0.3, 0.4),
     AdaptiveLimitExceededError("api", "timed_out", 4, 8, 1.5),
     AdaptiveStats("api", 4, 3, 2, 0.25, None, 10, 9, 8, 7, 6),
+    Window(0.2, 7, dropped=True),
+    Estimate(12.0, "latency"),
     Aimd(increase=2.0, backoff=0.5, latency_limit=1.5),
     Vegas(probe_every=17),
     Gradient2(queue=5, tolerance=2.0, smoothing=0.3, long_window=700),
@@ -248,7 +252,7 @@ def public_classes() -> Iterator[type]:
 
 
 def is_data(kind: type) -> bool:
-    return issubclass(kind, BaseException | BaseModel) or dataclasses.is_dataclass(kind)
+    return issubclass(kind, BaseException | BaseModel) or dataclasses.is_dataclass(kind) or hasattr(kind, "_fields")
 
 
 def plain(value: object) -> object:
