@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from spanguard.validation.errors import InvalidInputError
 
 Path = tuple[str | int, ...]
 """The way to a value inside its input: keys of dictionaries and places in lists; empty for the input itself."""
 
+Policy = Literal["off", "warn", "block"]
+"""What a threat in a text means: it is not looked for, it is a warning, or it makes the input invalid."""
+
 T = TypeVar("T")
+
+
+class Threat(NamedTuple):
+    """What the detectors found in one text, without the text: for programs and signals, not for whoever sent it.
+
+    Attributes:
+        policy: whether it was let through with a warning, or refused.
+        families: the kinds of attack, the one with the highest score first.
+        rules: the names of the rules that met their pattern.
+        score: the highest sum of one family.
+        length: of the text, in code points.
+        digest: a hash of the text under a key that lives as long as the process: equal texts have equal digests.
+    """
+
+    policy: Policy
+    families: tuple[str, ...]
+    rules: tuple[str, ...]
+    score: int
+    length: int
+    digest: str
 
 
 class Problem(NamedTuple):
@@ -21,12 +44,14 @@ class Problem(NamedTuple):
         message: the same for people: what is allowed and what to do.
         path: where in the input; empty for the input itself.
         limit: the limit that was broken, if there is one.
+        threat: of a problem with code `threat`: what was found. It is no part of `to_dict()`.
     """
 
     code: str
     message: str
     path: Path = ()
     limit: int | float | str | None = None
+    threat: Threat | None = None
 
     def below(self, path: Path) -> Problem:
         """Return the same problem seen from a place further up."""
@@ -78,4 +103,14 @@ class ValidationResult(NamedTuple, Generic[T]):
 
 
 def _to_dict(problem: Problem) -> dict[str, Any]:
-    return {**problem._asdict(), "path": list(problem.path)}
+    return {"code": problem.code, "message": problem.message, "path": list(problem.path), "limit": problem.limit}
+
+
+def accepted(value: T, warnings: tuple[Problem, ...] = ()) -> ValidationResult[T]:
+    """Return the result for a valid input. Faster by half than the class itself: the price of one counts here."""
+    return tuple.__new__(ValidationResult, (True, value, (), warnings))
+
+
+def refused(*errors: Problem) -> ValidationResult[Any]:
+    """Return the result for an input that is not valid."""
+    return ValidationResult(False, None, errors)
