@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from spanguard.validation.inputs.options import bad_flag, check, is_whole
-from spanguard.validation.result import Problem, ValidationResult, accepted, refused
+from spanguard.validation.result import Problem, ValidationResult, accepted, new_result, refused
 
 MAX_DIGITS: Final = 1_000
 """Characters of a text that may be a number. To read one costs the square of its length."""
@@ -58,23 +58,24 @@ class IntegerType:
         kind = type(value)
         if kind is int:
             number: int = value  # type: ignore[assignment]
-        elif issubclass(kind, int) and kind is not bool:
-            number = int.__int__(value)  # type: ignore[arg-type]
-        elif issubclass(kind, str) and not self.strict:
+        elif (kind is str or issubclass(kind, str)) and not self.strict:
             text = str.__str__(value)
             if len(text) > MAX_DIGITS:
                 return _TOO_MANY_DIGITS
-            text = text.strip(_BLANKS)
-            if not (text.isascii() and text.removeprefix("-" if text[:1] == "-" else "+").isdigit()):
-                return _NOT_AN_INTEGER
+            if not (text.isdigit() and text.isascii()):
+                text = text.strip(_BLANKS)
+                if not (text.isascii() and text.removeprefix("-" if text[:1] == "-" else "+").isdigit()):
+                    return _NOT_AN_INTEGER
             number = int(text)
+        elif issubclass(kind, int) and kind is not bool:
+            number = int.__int__(value)  # type: ignore[arg-type]
         else:
             return _NOT_AN_INTEGER
         if self.minimum is not None and number < self.minimum:
             return _too_small(self.minimum)
         if self.maximum is not None and number > self.maximum:
             return _too_large(self.maximum)
-        return accepted(number)
+        return new_result(ValidationResult, (True, number, (), ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

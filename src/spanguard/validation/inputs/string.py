@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, get_args
 
@@ -12,7 +12,7 @@ import re2
 from spanguard.validation.inputs.options import bad_flag, bad_range, check, is_whole, one_of
 from spanguard.validation.inputs.pattern import compiled
 from spanguard.validation.inputs.threat_policy import ThreatPolicy, bad_policy
-from spanguard.validation.result import Problem, ValidationResult, refused
+from spanguard.validation.result import Problem, ValidationResult, new_result, refused
 from spanguard.validation.sanitizers.text import clean_text
 
 MAX_LENGTH: Final = 1_000_000
@@ -72,9 +72,12 @@ class StringType(ThreatPolicy):
     charset: Charset = "any"
     strip: bool = False
     clean: bool = True
+    _has_more_rules: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check(self.name, self._problems())
+        has_more = not (self.max_bytes is None and self.pattern is None and self.charset == "any")
+        object.__setattr__(self, "_has_more_rules", has_more)
 
     def _problems(self) -> Iterator[str]:
         yield from bad_range("min_length", self.min_length, "max_length", self.max_length, MAX_LENGTH)
@@ -95,20 +98,23 @@ class StringType(ThreatPolicy):
             text = str.__str__(value)
         else:
             return _NOT_A_STRING
-        warnings: tuple[Problem, ...] = ()
         if len(text) > self.max_length and len(text) > _room(self.max_length):
             return self._too_long()
+        warnings: tuple[Problem, ...] = ()
         if not (text.isascii() and text.isprintable()):
-            if self.clean:
-                cleaned = clean_text(text)
-                if cleaned != text:
-                    text, warnings = cleaned, _CLEANED
-            elif not _is_unicode(text):
+            if not self.clean and not _is_unicode(text):
                 return _NOT_UNICODE
+            cleaned = clean_text(text) if self.clean else text
+            if cleaned != text:
+                text, warnings = cleaned, _CLEANED
         if self.strip:
             text = text.strip()
-        errors = self._errors(text)
-        return refused(*errors) if errors else self.judged(text, warnings)
+        is_long_enough = self.min_length <= len(text) <= self.max_length
+        if (self._has_more_rules or not is_long_enough) and (errors := self._errors(text)):
+            return refused(*errors)
+        if self.threats != "off":
+            return self.judged(text, warnings)
+        return new_result(ValidationResult, (True, text, (), warnings))
 
     def _errors(self, text: str) -> list[Problem]:
         errors = []
