@@ -15,6 +15,7 @@
     ├── CallTimeoutError (TimeoutError)                       in spanguard.error_handling
     ├── FallbackFailedError (ExceptionGroup)                  in spanguard.error_handling
     ├── InvalidInputError (ValueError)                        in spanguard.validation
+    ├── HostLookupError (OSError)                             in spanguard.validation
     └── DeadLetterError                                       in spanguard.error_handling
         ├── DeadLetterPayloadError (ValueError)
         ├── DeadLetterNotFoundError (LookupError)

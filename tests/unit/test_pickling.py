@@ -95,6 +95,7 @@ from spanguard.stack import GoMissingError, ServerStatus, StackEndpoints, StackS
 from spanguard.telemetry import EmittedEvent
 from spanguard.testing import CapturedEvent, CapturedPoint, CapturedSpan
 from spanguard.validation import InvalidInputError, Problem, ValidationResult
+from spanguard.validation.inputs import EmailType, HostLookupError, PinnedUrl, UrlType
 from spanguard.validation.threats import Finding, ThreatReport
 
 NOT_DATA = {
@@ -232,6 +233,10 @@ SAMPLES: list[Any] = [
     PROBLEM,
     ValidationResult(False, None, errors=(PROBLEM,)),
     InvalidInputError((PROBLEM,)),
+    EmailType(quoted=True, domains=[".example.com"], blocked_domains=["mail.example.com"], threats="block"),
+    UrlType(schemes=["https"], hosts=[".example.com"], ports=[443], userinfo=True, max_length=99),
+    HostLookupError("the host has no address."),
+    PinnedUrl("https://example.com/", "example.com", 443, ("93.184.215.14", "2606:2800:21f::1")),
     Finding("xss", "script_tag", 5),
     ThreatReport(5, (Finding("xss", "script_tag", 5),), was_truncated=True),
     CapturedSpan("guard", "1", "2", "3", "internal", "ok", 1, 2, {"a": 1}, (("1", "2"),), "scope", {"r": 1}),

@@ -1,6 +1,73 @@
 """Validation and sanitising."""
 
+from spanguard.validation.check import Check
 from spanguard.validation.errors import InvalidInputError
-from spanguard.validation.result import Problem, ValidationResult
+from spanguard.validation.inputs import (
+    TYPES,
+    BooleanType,
+    DatetimeType,
+    EmailType,
+    FloatType,
+    HostLookupError,
+    InputType,
+    IntegerType,
+    ListType,
+    OptionalType,
+    PinnedUrl,
+    Resolver,
+    StringType,
+    UrlType,
+    make_type,
+    resolve_public,
+    resolve_public_async,
+    system_resolver,
+)
+from spanguard.validation.result import Problem, Threat, ValidationResult
+from spanguard.validation.validator import (
+    InputValidator,
+    validate_boolean,
+    validate_datetime,
+    validate_email,
+    validate_float,
+    validate_integer,
+    validate_list,
+    validate_string,
+    validate_url,
+    validate_user_input,
+)
 
-__all__ = ["InvalidInputError", "Problem", "ValidationResult"]
+__all__ = [
+    "TYPES",
+    "BooleanType",
+    "Check",
+    "DatetimeType",
+    "EmailType",
+    "FloatType",
+    "HostLookupError",
+    "InputType",
+    "InputValidator",
+    "IntegerType",
+    "InvalidInputError",
+    "ListType",
+    "OptionalType",
+    "PinnedUrl",
+    "Problem",
+    "Resolver",
+    "StringType",
+    "Threat",
+    "UrlType",
+    "ValidationResult",
+    "make_type",
+    "resolve_public",
+    "resolve_public_async",
+    "system_resolver",
+    "validate_boolean",
+    "validate_datetime",
+    "validate_email",
+    "validate_float",
+    "validate_integer",
+    "validate_list",
+    "validate_string",
+    "validate_url",
+    "validate_user_input",
+]

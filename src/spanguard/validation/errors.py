@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class InvalidInputError(SpanguardError, ValueError):
-    """An input was refused; raised by `ValidationResult.raise_for_errors()` alone.
+    """An input was refused; raised by `ValidationResult.raise_for_errors()` and `resolve_public` alone.
 
     The message names codes, places and limits, never the value.
 

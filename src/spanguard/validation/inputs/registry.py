@@ -11,15 +11,27 @@ from spanguard.errors import ConfigurationError
 from spanguard.validation.inputs.boolean import BooleanType
 from spanguard.validation.inputs.collections import ListType, OptionalType
 from spanguard.validation.inputs.datetime import DatetimeType
+from spanguard.validation.inputs.email import EmailType
 from spanguard.validation.inputs.input_type import InputType
 from spanguard.validation.inputs.number import FloatType, IntegerType
 from spanguard.validation.inputs.options import hint
 from spanguard.validation.inputs.string import StringType
+from spanguard.validation.inputs.url import UrlType
 
 TYPES: Final[Mapping[str, type[Any]]] = MappingProxyType(
     {
         kind.name: kind
-        for kind in (StringType, IntegerType, FloatType, BooleanType, DatetimeType, ListType, OptionalType)
+        for kind in (
+            StringType,
+            EmailType,
+            UrlType,
+            IntegerType,
+            FloatType,
+            BooleanType,
+            DatetimeType,
+            ListType,
+            OptionalType,
+        )
     }
 )
 """Every type of input by its name, as `input_type=` takes it."""
@@ -40,7 +52,7 @@ def make_type(name: str, options: Mapping[str, Any] | None = None) -> InputType[
     if kind is None:
         raise ConfigurationError(f"input_type is {name!r}; {hint(name, TYPES)}there are: {', '.join(TYPES)}.")
     given = dict(options or {})
-    known = [field.name for field in dataclasses.fields(kind)]
+    known = [field.name for field in dataclasses.fields(kind) if field.init]
     unknown = [option for option in given if option not in known]
     if unknown:
         raise ConfigurationError(
