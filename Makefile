@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stack stack-build stack-up stack-down stack-images test test-fast lint format bench threats-report docs signals curves dashboards constraints clean
+.PHONY: help demo demo-stack stack-build stack-up stack-down stack-images test test-fast fuzz lint format bench growth threats-report docs signals curves dashboards constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: ## Everything: installs what it needs, builds the stack, runs all checks, 
 
 test-fast: $(VENV)/.dev ## The tests that need no server, in less than a minute
 	@$(BIN)/pytest -q -n auto -m "not slow and not stack and not docker and not go" tests/unit tests/property
+
+fuzz: $(VENV)/.dev ## The long run of the tests that try any input: SPANGUARD_FUZZ cases each, 200,000 if not said
+	@SPANGUARD_FUZZ=$${SPANGUARD_FUZZ:-200000} $(BIN)/pytest -q -n auto --timeout=0 -m fuzz tests/unit tests/property
 
 lint: $(VENV)/.dev ## Ruff, mypy strict, import-linter
 	@$(BIN)/ruff format --check .
