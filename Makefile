@@ -55,6 +55,9 @@ format: $(VENV)/.dev ## Format, and fix what can be fixed
 bench: $(VENV)/.dev ## Measure the figures, as ratios to a peer in the same run, and keep them in docs/benchmarks.md
 	@$(BIN)/python benchmarks/run.py --write
 
+growth: $(VENV)/.dev ## Check that ten times the input takes the validation at most twelve times as long
+	@$(BIN)/python benchmarks/validation_growth.py
+
 threats-report: $(VENV)/.dev ## What the threat rules find and miss, on public corpora: CORPORA=folder (scripts/threat_corpora.py)
 	@test -n "$(CORPORA)" || { echo "Say where the corpora are: make threats-report CORPORA=folder. docs/threats.md tells which."; exit 2; }
 	@$(BIN)/python scripts/threats_report.py "$(CORPORA)"
