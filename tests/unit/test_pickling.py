@@ -94,7 +94,19 @@ from spanguard.rate_limiter.http import HttpRequest
 from spanguard.stack import GoMissingError, ServerStatus, StackEndpoints, StackSettings, StackStatus
 from spanguard.telemetry import EmittedEvent
 from spanguard.testing import CapturedEvent, CapturedPoint, CapturedSpan
-from spanguard.validation import InvalidInputError, Problem, ValidationResult
+from spanguard.validation import (
+    BooleanType,
+    DatetimeType,
+    FloatType,
+    IntegerType,
+    InvalidInputError,
+    ListType,
+    OptionalType,
+    Problem,
+    StringType,
+    Threat,
+    ValidationResult,
+)
 from spanguard.validation.inputs import EmailType, HostLookupError, PinnedUrl, UrlType
 from spanguard.validation.threats import Finding, ThreatReport
 
@@ -110,6 +122,7 @@ SERVER = ServerStatus(
 )
 ENDPOINTS = StackEndpoints("http://a", "http://b", "http://c", "http://d", "http://e", "http://f")
 PROBLEM = Problem("too_long", "at most 5 characters are allowed", ("names", 3), 5)
+THREAT = Threat("warn", ("xss",), ("script_tag",), 5, 17, "8f0d96b0e1608afa")
 
 SAMPLES: list[Any] = [
     errors.SpanguardError("what"),
@@ -233,6 +246,14 @@ SAMPLES: list[Any] = [
     PROBLEM,
     ValidationResult(False, None, errors=(PROBLEM,)),
     InvalidInputError((PROBLEM,)),
+    THREAT,
+    StringType(min_length=1, max_length=9, max_bytes=7, pattern="a+", charset="ascii", strip=True, threats="block"),
+    IntegerType(minimum=1, maximum=2, strict=True),
+    FloatType(allow_nan=True, allow_infinity=True),
+    BooleanType(strict=True),
+    DatetimeType(minimum=datetime(2026, 1, 1, tzinfo=UTC), to_utc=True),
+    ListType(of=IntegerType(maximum=5), min_items=1, unique=True),
+    OptionalType(of=FloatType(), blank=True),
     EmailType(quoted=True, domains=[".example.com"], blocked_domains=["mail.example.com"], threats="block"),
     UrlType(schemes=["https"], hosts=[".example.com"], ports=[443], userinfo=True, max_length=99),
     HostLookupError("the host has no address."),
