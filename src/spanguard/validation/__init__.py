@@ -23,6 +23,7 @@ from spanguard.validation.inputs import (
     system_resolver,
 )
 from spanguard.validation.result import Problem, Threat, ValidationResult
+from spanguard.validation.schema import SchemaValidator
 from spanguard.validation.validator import (
     InputValidator,
     validate_boolean,
@@ -53,6 +54,7 @@ __all__ = [
     "PinnedUrl",
     "Problem",
     "Resolver",
+    "SchemaValidator",
     "StringType",
     "Threat",
     "UrlType",
