@@ -17,6 +17,9 @@ from spanguard.validation.result import Problem, ValidationResult, refused
 MAX_LENGTH: Final = 254
 """The most characters of an address; the library counts its bytes (RFC 5321, 4.5.3.1.3: a path has 256 with its brackets)."""
 
+MAX_LOCAL: Final = 64
+"""The most characters before the @, as they are sent, without quotes around them (RFC 5321, 4.5.3.1.1)."""
+
 _UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 
 _NOT_A_STRING: Final = refused(Problem("not_a_string", "It must be text."))
@@ -86,13 +89,14 @@ class EmailType(ThreatPolicy):
         if not issubclass(type(value), str):
             return _NOT_A_STRING
         text = str.__str__(value)
+        if len(text) > MAX_LENGTH:
+            return _TOO_LONG
+        text = text.strip(" ")
         flaw = self._flaw(text)
         if flaw is not None:
             return flaw
         try:
-            found = validate_email(
-                text.strip(" "), check_deliverability=False, allow_quoted_local=self.quoted, strict=True
-            )
+            found = validate_email(text, check_deliverability=False, allow_quoted_local=self.quoted, strict=True)
         except ValueError:  # of the library, and of its parts where it lets one pass
             return _NOT_AN_EMAIL
         domain = found.ascii_domain.lower()
@@ -102,11 +106,13 @@ class EmailType(ThreatPolicy):
         return refused(*errors) if errors else self.judged(address, () if is_plain else (_INTERNATIONAL,))
 
     def _flaw(self, text: str) -> ValidationResult[Any] | None:
-        if len(text) > MAX_LENGTH:
-            return _TOO_LONG
         if _UNSEEN.search(text):
             return _BAD_CHARACTERS
-        return _QUOTED if not self.quoted and text.lstrip(" ").startswith('"') else None
+        if text.startswith('"') and not self.quoted:
+            return _QUOTED
+        # Before the library looks: for what has no @ it composes a window of the text at each character.
+        local, at, _ = text.rpartition("@")
+        return None if at and len(local.strip('"')) <= MAX_LOCAL else _NOT_AN_EMAIL
 
     def _refused(self, domain: str, *, is_plain: bool) -> Iterator[Problem]:
         if not self.international and not is_plain:
