@@ -96,6 +96,7 @@ from spanguard.telemetry import EmittedEvent
 from spanguard.testing import CapturedEvent, CapturedPoint, CapturedSpan
 from spanguard.validation import (
     BooleanType,
+    ContentSanitizer,
     DatetimeType,
     FloatType,
     IntegerType,
@@ -259,6 +260,7 @@ SAMPLES: list[Any] = [
     HostLookupError("the host has no address."),
     PinnedUrl("https://example.com/", "example.com", 443, ("93.184.215.14", "2606:2800:21f::1")),
     Finding("xss", "script_tag", 5),
+    ContentSanitizer(max_length=1_000, keep_joiners=True),
     ThreatReport(5, (Finding("xss", "script_tag", 5),), was_truncated=True),
     CapturedSpan("guard", "1", "2", "3", "internal", "ok", 1, 2, {"a": 1}, (("1", "2"),), "scope", {"r": 1}),
     CapturedEvent("event", "body", "WARN", "1", "2", 1, {"a": 1}, "scope", {"r": 1}),

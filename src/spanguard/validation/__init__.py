@@ -23,6 +23,7 @@ from spanguard.validation.inputs import (
     system_resolver,
 )
 from spanguard.validation.result import Problem, Threat, ValidationResult
+from spanguard.validation.sanitizers import ContentSanitizer
 from spanguard.validation.schema import SchemaValidator
 from spanguard.validation.validator import (
     InputValidator,
@@ -41,6 +42,7 @@ __all__ = [
     "TYPES",
     "BooleanType",
     "Check",
+    "ContentSanitizer",
     "DatetimeType",
     "EmailType",
     "FloatType",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
 from spanguard.validation.normal_form import composed
 
@@ -43,3 +44,9 @@ def clean_text(text: str, *, keep_joiners: bool = False) -> str:
         return text
     text = _LINE_BREAKS.sub("\n", text)
     return composed((_DROPPED_BUT_JOINERS if keep_joiners else _DROPPED).sub("", text))
+
+
+def beginning(value: object, length: int) -> str:
+    """Return the first characters of a text as a plain string; of what is not a string, none."""
+    # By the type: neither `isinstance` nor a method may run code of a hostile object.
+    return str.__getitem__(cast("str", value), slice(length)) if issubclass(type(value), str) else ""
