@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from typing import Final, Generic, TypeVar
 
 from opentelemetry import trace
 
-from spanguard.telemetry.counts import Cell
+from spanguard.telemetry.counts import Tally
 from spanguard.validation.inputs.input_type import InputType
 from spanguard.validation.result import ValidationResult
-from spanguard.validation.signals import add_span, cell_of_valid, note
+from spanguard.validation.signals import add_span, note, tally_of_valid
 
 SLOW: Final = 0.005
 """Seconds from which on a validation gets a span of its own."""
 
 T = TypeVar("T")
 
-_lock = threading.Lock()  # held for one addition; one for all
-_valid: dict[str, Cell] = {}
+_valid: dict[str, Tally] = {}
 
 
 class Check(Generic[T]):
@@ -31,13 +28,13 @@ class Check(Generic[T]):
         slow: the seconds from which on a validation gets a span, if the trace around it records.
     """
 
-    __slots__ = ("_slow", "_valid", "_validate", "input_type")
+    __slots__ = ("_count_valid", "_slow", "_validate", "input_type")
 
     def __init__(self, input_type: InputType[T], *, slow: float = SLOW) -> None:
         self.input_type = input_type
         self._validate = input_type.validate
         self._slow = slow
-        self._valid = _cell(input_type.name)
+        self._count_valid = _tally(input_type.name).bump
 
     def validate(self, value: object) -> ValidationResult[T]:
         """Validate any object at all: raises nothing."""
@@ -45,8 +42,7 @@ class Check(Generic[T]):
         is_traced = trace._TRACER_PROVIDER is not None  # noqa: SLF001
         result = self._validate_timed(value) if is_traced else self._validate(value)
         if result.is_valid and not result.warnings:
-            with _lock:
-                self._valid.value += 1
+            self._count_valid()
         else:
             note(self.input_type.name, result)
         return result
@@ -63,25 +59,16 @@ class Check(Generic[T]):
         return f"Check({self.input_type!r}, slow={self._slow})"
 
 
-def _cell(type_name: str) -> Cell:
-    # Not under the lock, which a garbage collection in the middle of making a cell could ask for again. Of two threads
-    # that make one at the same time, both count: cells of equal attributes add up.
-    cell = _valid.get(type_name)
-    if cell is None:
-        cell = _valid.setdefault(type_name, cell_of_valid(type_name, _owner))
-    return cell
+def _tally(type_name: str) -> Tally:
+    # Of two threads that make one at the same time, both count: what has equal attributes adds up.
+    tally = _valid.get(type_name)
+    if tally is None:
+        tally = _valid.setdefault(type_name, tally_of_valid(type_name, _owner))
+    return tally
 
 
 class _Owner:
-    """What the cells belong to: they live as long as the process."""
+    """What the tallies belong to: they live as long as the process."""
 
 
 _owner: Final = _Owner()
-
-
-def _after_fork_in_child() -> None:
-    global _lock  # noqa: PLW0603 - another thread of the parent may have held it; that thread does not exist here
-    _lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -10,7 +10,7 @@ from opentelemetry._logs import SeverityNumber
 
 from spanguard import semconv
 from spanguard._version import __version__
-from spanguard.telemetry.counts import COUNTS, Cell
+from spanguard.telemetry.counts import COUNTS, Tally
 from spanguard.telemetry.events import emit
 from spanguard.telemetry.internal import safely
 from spanguard.validation.result import Problem, Threat, ValidationResult
@@ -21,9 +21,9 @@ MAX_EVENTS: Final = 10
 _tracer: Final = trace.get_tracer(semconv.SCHEMA_SCOPE, __version__)
 
 
-def cell_of_valid(type_name: str, owner: object) -> Cell:
-    """Return the int that counts the inputs with which nothing is wrong; see `COUNTS.cell`."""
-    return COUNTS.cell(semconv.VALIDATION_CHECKS_METRIC, _attributes(type_name, "valid", "none"), owner=owner)
+def tally_of_valid(type_name: str, owner: object) -> Tally:
+    """Return what counts the inputs with which nothing is wrong; see `COUNTS.tally`."""
+    return COUNTS.tally(semconv.VALIDATION_CHECKS_METRIC, _attributes(type_name, "valid", "none"), owner=owner)
 
 
 def note(type_name: str, result: ValidationResult[Any]) -> None:

@@ -59,7 +59,7 @@ class IntegerType:
         if kind is int:
             number: int = value  # type: ignore[assignment]
         elif (kind is str or issubclass(kind, str)) and not self.strict:
-            text = str.__str__(value)
+            text: str = value if kind is str else str.__str__(value)  # type: ignore[assignment]
             if len(text) > MAX_DIGITS:
                 return _TOO_MANY_DIGITS
             if not (text.isdigit() and text.isascii()):
