@@ -17,6 +17,7 @@ from functools import partial
 
 from hostile_texts import PIECES, noise, prose, repeated
 
+from spanguard.validation import EmailType, UrlType
 from spanguard.validation.threats import canonical, detect
 
 BOUND = 12.0
@@ -55,11 +56,51 @@ def texts(*more: str) -> dict[str, Maker]:
     return makers
 
 
+def framed(frames: dict[str, str], *more: str) -> dict[str, Maker]:
+    """Pieces again and again behind each of some beginnings, and before the end that belongs to it."""
+
+    def make(size: int, before: str, piece: str, after: str) -> str:
+        return before + repeated(piece, max(size - len(before) - len(after), 0)) + after
+
+    return {
+        f"{before}{piece!r}{after}": partial(make, before=before, piece=piece, after=after)
+        for before, after in frames.items()
+        for piece in (*PIECES, *more)
+    }
+
+
+IN_URLS = {
+    "http://": "",
+    "http://a": "@example.com/",
+    "redis://": "",
+    "http://example.com/": "",
+    "http://example.com/?": "",
+}
+IN_EMAILS = {"a@": "", '"': '"@example.com', "": "@example.com"}
+HOSTS = (
+    "a.",
+    "xn--",
+    "xn--a.",
+    "%61",
+    "\u00fc",
+    "\u00fc.",
+    "1.",
+    "[",
+    ":",
+    "@",
+    "\u200d",
+    "\u0903",
+    "\U0001d15e",
+    "/../",
+)
+
 # A public function of the validation has its line here, with the pieces of input that it may dread.
 CASES = [
     Case("detect", detect, 5_120, texts()),
     Case("detect, prose", partial(detect, profile="prose"), 5_120, texts()),
     Case("canonical", canonical, 5_120, texts()),
+    Case("url", UrlType(max_length=65_536, userinfo=True).validate, 65_536, framed(IN_URLS, *HOSTS)),
+    Case("email", EmailType(quoted=True).validate, 254, framed(IN_EMAILS, *HOSTS)),
 ]
 
 
