@@ -121,6 +121,7 @@ HERE = __name__
         (TypeAdapter(int).validate_strings, ("x",), "int", "int_parsing"),
         (TypeAdapter(list[int]).validate_python, (["x"],), "list[int]", "int_parsing"),
         (TypeAdapter(Order).validate_python, ({},), f"{HERE}.Order", "missing"),
+        (TypeAdapter(Annotated[Order, "body"]).validate_python, ({},), f"{HERE}.Order", "missing"),
     ],
 )
 def test_a_failed_validation_counts_by_model_and_type_of_error(

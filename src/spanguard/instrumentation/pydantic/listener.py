@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection, Iterable
 from types import CodeType, FrameType, TracebackType
-from typing import Any, Final, get_args
+from typing import Annotated, Any, Final, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core.core_schema import ErrorType
@@ -23,6 +23,9 @@ MAX_NAME: Final = 200
 
 MAX_ERRORS: Final = 1000
 """Errors of one validation whose types are looked up, which takes as long as it took to find them; of more, none is."""
+
+_PLUGIN_MODULES: Final = ("pydantic.plugin.", "logfire.")
+"""Where the functions are defined that stand between a method of pydantic and its core if it has plugins of its own."""
 
 
 class Listener:
@@ -102,6 +105,8 @@ class Listener:
 def _name_of(judge: Any) -> str | None:
     if isinstance(judge, TypeAdapter):
         named = judge._type  # noqa: SLF001 - pydantic has no public name for it
+        if get_origin(named) is Annotated:
+            named = named.__origin__
     elif hasattr(judge, "schema_type"):
         named = judge.schema_type
     else:
@@ -117,4 +122,4 @@ def _first_argument(frame: FrameType) -> object:
 
 
 def _is_plugin_wrapper(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).startswith("pydantic.plugin.")
+    return str(frame.f_globals.get("__name__")).startswith(_PLUGIN_MODULES)
