@@ -81,6 +81,7 @@ ATTACKS: dict[Family, tuple[str, ...]] = {
         "pear & type c:\\boot.ini",
         "pear | more /x",
         "pear; ID",
+        "pear; (sleep 9)",
     ),
     "path_traversal": (
         "../../../etc/passwd",
@@ -153,7 +154,7 @@ HARMLESS: tuple[str, ...] = (
     "head & shoulders",
     "location=Berlin",
     "a=1;location=Top;b=2",
-    "script:, javascript:, mailto:, files (all of them)",
+    "docs.example,javascript:,mailto:,pics.example/a",
     "background=white",
     "benchmark (2024)",
     "a=1&sort=asc&test=2&top=3&find=x&time=5",
