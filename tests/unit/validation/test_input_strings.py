@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -213,6 +214,12 @@ def test_equal_attacks_have_equal_digests_in_one_process() -> None:
 
     assert digest(ATTACK) == digest(ATTACK)
     assert digest(ATTACK) != digest(ATTACK + " ")
+
+
+def test_nobody_without_the_key_of_the_process_can_make_a_digest() -> None:
+    [problem] = StringType().validate(ATTACK).warnings
+    assert problem.threat is not None
+    assert problem.threat.digest != hashlib.blake2b(ATTACK.encode(), digest_size=8).hexdigest()
 
 
 def test_a_text_longer_than_what_detectors_read_is_told_to_be_partly_unchecked() -> None:
