@@ -63,12 +63,12 @@ class JsonSchema:
         """Judge data that was read before; see `Schema`."""
         errors: list[Problem] = []
         if self._unknown_keys != "keep":
-            unknown = list(_unknown(data, self._shapes.root, self.names))
+            unknown = _unknown(data, self._shapes.root, self.names)
             if self._unknown_keys == "drop":
-                for holder, key, _ in unknown:
+                for holder, key, _ in list(unknown):
                     del holder[key]
             else:
-                errors += [UNKNOWN_KEY.below(path) for _, _, path in unknown]
+                errors += [UNKNOWN_KEY.below(path) for _, _, path in islice(unknown, MAX_PROBLEMS + 1)]
         if not self._validator.is_valid(data):
             for error in islice(self._validator.iter_errors(data), MAX_PROBLEMS + 1):
                 errors += self._problems(error, data)

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import timezone
 from types import NoneType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 from zoneinfo import ZoneInfo
 
+from spanguard.validation.inputs.collections import MAX_PROBLEMS
 from spanguard.validation.inputs.number import MAX_DIGITS
 from spanguard.validation.result import Path, Problem, ValidationResult
 from spanguard.validation.sanitizers.text import clean_text
@@ -45,7 +46,8 @@ class Reading(NamedTuple):
         value: exact dicts, lists, strings and numbers; None in place of a value that is none of these.
         errors: what no schema can mend.
         warnings: what was let through.
-        is_whole: whether a schema can judge the value; if not, a limit was passed or a key could not be taken.
+        is_whole: whether a schema can judge the value; if not, a limit was passed, a key could not be
+            taken, or there are more errors than will be told.
     """
 
     value: Any
@@ -76,8 +78,8 @@ class Reader:
         walk = _Walk(self)
         try:
             value = walk.copied(data)
-        except _LimitPassed as passed:
-            return Reading(None, [*walk.errors, passed.problem], walk.warnings, is_whole=False)
+        except _Stopped:
+            return Reading(None, walk.errors, walk.warnings, is_whole=False)
         return Reading(value, walk.errors, walk.warnings, walk.is_whole)
 
     def judged_key(self, key: str) -> ValidationResult[Any]:
@@ -87,9 +89,8 @@ class Reader:
         return self.texts.default.validate(key)
 
 
-class _LimitPassed(Exception):  # noqa: N818 - it ends a walk and never leaves this module
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
+class _Stopped(Exception):  # noqa: N818 - it ends a walk and never leaves this module
+    """A limit was passed, or there are more errors than will be told."""
 
 
 class _Level(NamedTuple):
@@ -144,13 +145,13 @@ class _Walk:
         limits = self.reader.limits
         if depth > limits.max_depth:
             message = f"It is nested more than {limits.max_depth} levels deep, or contains itself."
-            raise _LimitPassed(Problem("too_deep", message, path, limits.max_depth))
+            self._stop(Problem("too_deep", message, path, limits.max_depth))
         # The methods of the built-in class, whatever a subclass says: no code of the input's runs.
         kind: Any = next(base for base in (dict, list, tuple) if issubclass(type(value), base))
         self.items += kind.__len__(value)
         if self.items > limits.max_items:
             message = f"There are more than {limits.max_items} items in all."
-            raise _LimitPassed(Problem("too_many_items", message, (), limits.max_items))
+            self._stop(Problem("too_many_items", message, (), limits.max_items))
         if kind is dict:
             return _Level(enumerate(list(dict.items(value))), {}, path, branch)
         return _Level(enumerate(kind.__getitem__(value, slice(None))), [], path, branch)
@@ -166,8 +167,8 @@ class _Walk:
         return key, value
 
     def _bad_key(self, problem: Problem, place: int, level: _Level) -> tuple[None, None]:
-        self.errors.append(problem.below((*level.path, place)))
         self.is_whole = False
+        self._refused(problem, (*level.path, place))
         return None, None
 
     def _leaf(self, value: Any, kind: type, path: Path, branch: Branch | None) -> Any:
@@ -191,16 +192,24 @@ class _Walk:
         most = self.reader.limits.max_characters
         self.characters += str.__len__(text)
         if self.characters > most:
-            raise _LimitPassed(Problem("too_long", f"All text together may have {most} characters.", path, most))
+            self._stop(Problem("too_long", f"All text together may have {most} characters.", path, most))
         return str.__str__(text)
 
     def _note(self, result: ValidationResult[Any], path: Path) -> Any:
-        self.errors += [problem.below(path) for problem in result.errors]
-        self.warnings += [problem.below(path) for problem in result.warnings]
+        for problem in result.errors:
+            self._refused(problem, path)
+        if len(self.warnings) <= MAX_PROBLEMS:
+            self.warnings += [problem.below(path) for problem in result.warnings]
         return result.sanitized_value
 
     def _refused(self, problem: Problem, path: Path) -> None:
         self.errors.append(problem.below(path))
+        if len(self.errors) > MAX_PROBLEMS:
+            raise _Stopped
+
+    def _stop(self, problem: Problem) -> NoReturn:
+        self.errors.append(problem)
+        raise _Stopped
 
 
 def _put(target: Any, key: str, value: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple
 
 from spanguard.errors import ConfigurationError
+from spanguard.validation.inputs.collections import MAX_PROBLEMS
 from spanguard.validation.inputs.input_type import InputType
 from spanguard.validation.inputs.options import hint
 from spanguard.validation.inputs.registry import TYPES, make_type
@@ -64,6 +65,8 @@ class DictType:
             warnings += [problem.below(path) for problem in result.warnings]
             if field or self.values or self.unknown_keys == "keep":
                 clean[key] = result.sanitized_value
+            if len(errors) > MAX_PROBLEMS:
+                break
         for key, field in self.fields.items():
             if key in value:
                 continue
