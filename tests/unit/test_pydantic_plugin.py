@@ -302,6 +302,15 @@ def test_off_is_off_without_a_trace(signals: Signals) -> None:
     assert not [found for found in gc.get_objects() if isinstance(found, Listener)]
 
 
+def test_code_that_somebody_has_kept_falls_silent(signals: Signals) -> None:
+    PydanticInstrumentor().instrument()
+    kept = FunctionType(BaseModel.__init__.__code__, BaseModel.__init__.__globals__)
+    refuse(kept, Order.__new__(Order))
+    PydanticInstrumentor().uninstrument()
+    refuse(kept, Order.__new__(Order))
+    assert failures(signals) == {(f"{HERE}.Order", "missing"): 1}
+
+
 def test_a_wrapper_of_somebody_else_stays_and_falls_silent(signals: Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     import functools  # noqa: PLC0415 - for this one
 
