@@ -135,5 +135,12 @@ FIGURES = [
         patterns,
         f"{len(PATTERNS)} patterns of `re`, nothing decoded",
     ),
-    Figure("threats-same-rules", "the same", 0.1, ours, same_rules, "the same rules as patterns of `re`"),
+    Figure(
+        "threats-same-rules",
+        "the same, against its own rules",
+        0.1,
+        ours,
+        same_rules,
+        "the same rules as patterns of `re`",
+    ),
 ]
