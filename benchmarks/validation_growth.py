@@ -17,7 +17,31 @@ from functools import partial
 
 from hostile_texts import PIECES, noise, prose, repeated
 
-from spanguard.validation import EmailType, UrlType
+from spanguard.validation import (
+    BooleanType,
+    DatetimeType,
+    EmailType,
+    FloatType,
+    IntegerType,
+    ListType,
+    StringType,
+    UrlType,
+)
+from spanguard.validation.sanitizers import (
+    MAX_HTML,
+    MAX_JSON,
+    MAX_TEXT,
+    clean_filename,
+    clean_html,
+    clean_json,
+    clean_text,
+    csv_cell,
+    html_attribute,
+    js_string,
+    log_line,
+    shell_argument,
+    url_parameter,
+)
 from spanguard.validation.threats import canonical, detect
 
 BOUND = 12.0
@@ -94,13 +118,75 @@ HOSTS = (
     "/../",
 )
 
+MARKUP = (
+    *(
+        "<div>",
+        "<ul><li>",
+        "<table><tr><td>",
+        "<b><i></b></i>",
+        "<b><p>",
+        "<p><b><i><u><s><hr>",
+        "<a><table><a>",
+        "<h1>",
+    ),
+    *("<", "<!", "<!--", "<a ", "<a x='", "</", "<b/=/=", '<b ="', "<script>", "<svg><style>", "<pre>\n", "<br>"),
+    *("<a href=1>", '<a href=\'"""\'>', "<p>x</p>", ">", "&", "&#9", "&lt;", "\xa0", "<p>\u0301"),
+)
+IN_JSON = {"[": "1]", '"': '"', '{"a":': "1}", "": ""}
+
+MARKS = ("e\u0301", "\u0301\u0327", "\u1100\u1161\u11a8", "\u200b")
+
+LISTS: dict[str, Maker] = {
+    "clean": lambda size: [str(number) for number in range(size)],
+    "marks": lambda size: [f"e\u0301{number}" for number in range(size)],
+    "attacks": lambda size: [f"<script>alert({number})</script>" for number in range(size)],
+    "wrong": lambda size: [b""] * size,
+    "wrong at the end": lambda size: [*map(str, range(size - 1)), b""],
+    "equal": lambda size: ["a"] * size,
+}
+LISTS_OF_LISTS: dict[str, Maker] = {
+    "clean": lambda size: [["1"] * 500] * size,
+    "wrong": lambda size: [["x"] * 500] * size,
+}
+
 # A public function of the validation has its line here, with the pieces of input that it may dread.
 CASES = [
     Case("detect", detect, 5_120, texts()),
     Case("detect, prose", partial(detect, profile="prose"), 5_120, texts()),
     Case("canonical", canonical, 5_120, texts()),
+    Case("string", StringType().validate, 10_000, texts(*MARKS)),
+    Case("string, stripped", StringType(strip=True, threats="off").validate, 10_000, texts(" ", "\u3000", *MARKS)),
+    Case(
+        "string, pattern",
+        StringType(max_length=100_000, clean=False, threats="off", pattern=r"(a|b)*a(a|b){9}|(\pL+\s?)*").validate,
+        100_000,
+        texts("a", "ab", "\u00e9", *MARKS),
+    ),
+    Case("integer", IntegerType().validate, 1_000, texts("9", "0", " ", "\u0661")),
+    Case("float", FloatType().validate, 1_000, texts("9", "0", ".0", " ", "1e9")),
+    Case("datetime", DatetimeType().validate, 64, texts("2026-01-31T12:00:00Z", "0")),
+    Case("boolean", BooleanType().validate, 16, texts("true", "\u0130")),
+    Case("list", ListType(unique=True).validate, 1_000, LISTS),
+    Case("list of lists", ListType(of=ListType(of=IntegerType()), max_items=100).validate, 100, LISTS_OF_LISTS),
     Case("url", UrlType(max_length=65_536, userinfo=True).validate, 65_536, framed(IN_URLS, *HOSTS)),
     Case("email", EmailType(quoted=True).validate, 254, framed(IN_EMAILS, *HOSTS)),
+    Case("clean_text", clean_text, 100_000, texts("\u0301\u0327", "\u0958", "e\u0301", "\r", "\u200b")),
+    Case("clean_html, basic", clean_html, MAX_HTML, texts(*MARKUP)),
+    Case("clean_html, rich", partial(clean_html, policy="rich"), MAX_HTML, texts(*MARKUP)),
+    Case("clean_html, text", partial(clean_html, policy="text"), MAX_HTML, texts(*MARKUP)),
+    Case("clean_filename", clean_filename, 4_096, texts("/", ".", " ", "con.", "\u3000")),
+    Case(
+        "clean_json",
+        clean_json,
+        MAX_JSON,
+        framed(IN_JSON, "[", "{", '"', '"a",', '{"a":1},', "9", '"\\\\"', "0,", "[],"),
+    ),
+    Case("html_attribute", html_attribute, MAX_TEXT, texts("&amp", "&#x", '"')),
+    Case("js_string", js_string, MAX_TEXT, texts("\\u0027", "\\", "'")),
+    Case("url_parameter", url_parameter, MAX_TEXT, texts("%ff", "%e2", "\U0001f600")),
+    Case("csv_cell", csv_cell, MAX_TEXT, texts(" ", '"', "9")),
+    Case("log_line", log_line, MAX_TEXT, texts("\r\n")),
+    Case("shell_argument", shell_argument, MAX_TEXT, framed({"": "", "'": "'"}, "'\"'\"'", "'")),
 ]
 
 
