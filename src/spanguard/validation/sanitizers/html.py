@@ -18,7 +18,7 @@ MAX_HTML: Final = 100_000
 """Characters of HTML that are read, and the most that come out."""
 
 _FEW_TAGS = 100  # so many, however nested, cost less than a millisecond
-_GROWTH = 10  # the most by which a text grows when it is written by nh3: `<hr>` between the tags that it ends
+_SHORT = 20  # no text of a twentieth of the limit can outgrow it when nh3 writes it
 _REL = "noopener noreferrer nofollow"
 _ROUNDS = 4
 _CUT_OFF = re.compile(r"(?:<[^<>]*|&[#\w]{0,32})\Z")
@@ -98,7 +98,7 @@ def clean_html(html: str, policy: HtmlPolicy = "basic", *, max_length: int = MAX
 
 
 def _cleaned(text: str, cleaner: _Cleaner, room: int) -> str:
-    if len(text) > room // _GROWTH or text.count("<") > _FEW_TAGS:
+    if len(text) > room // _SHORT or text.count("<") > _FEW_TAGS:
         text = balanced(text, cleaner.tags, room, f' rel="{_REL}"')
     # The line break after <pre> is not part of the text; each reading would drop another one.
     return _PRE.sub(r"\1", cleaner.nh3.clean(text))
