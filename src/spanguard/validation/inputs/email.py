@@ -96,8 +96,10 @@ class EmailType(ThreatPolicy):
         if flaw is not None:
             return flaw
         try:
-            found = validate_email(text, check_deliverability=False, allow_quoted_local=self.quoted, strict=True)
+            found = validate_email(text, check_deliverability=False, allow_quoted_local=self.quoted)
         except ValueError:  # of the library, and of its parts where it lets one pass
+            return _NOT_AN_EMAIL
+        if len(found.local_part.strip('"')) > MAX_LOCAL:  # composing can lengthen it
             return _NOT_AN_EMAIL
         domain = found.ascii_domain.lower()
         address = f"{found.local_part}@{domain}"

@@ -58,7 +58,7 @@ class PinnedUrl:
 
     Attributes:
         url: the URL in its normal form.
-        host: its host, for the check of the server's certificate (SNI) and for logs of your own.
+        host: its host without brackets and without a dot at its end, for the check of the server's certificate (SNI).
         port: its port.
         addresses: where it leads, all of them judged, best first.
     """
@@ -246,7 +246,8 @@ def _pinned(target: _Target, found: list[str], networks: list[Network]) -> Pinne
         kind = kind_of_address(address)
         if kind != "public" and not any(address in network for network in networks):
             raise InvalidInputError((not_public(kind),))
-    return PinnedUrl(target.url, target.host.strip("[]"), target.port, tuple(map(str, addresses)))
+    name = target.host.strip("[]").rstrip(".")
+    return PinnedUrl(target.url, name, target.port, tuple(map(str, addresses)))
 
 
 def _not_found(error: Exception) -> HostLookupError:

@@ -17,7 +17,6 @@ from spanguard.validation.result import Problem, ValidationResult, refused
 MAX_LENGTH: Final = 65_536
 """The most that `max_length` may be."""
 
-_MAX_RAW_HOST: Final = 1_024  # code points before it is decoded; afterwards DNS allows 253
 _MAX_NAME: Final = 253
 _MAX_PORT: Final = 65_535
 _PARSED_FULLY: Final = frozenset({"ftp", "http", "https", "ws", "wss"})
@@ -155,7 +154,7 @@ class UrlType(ThreatPolicy):
         if scheme not in self.schemes:
             return refused(self._scheme_not_allowed())
         raw_host = authority.rpartition("@")[2]
-        url = _read(text) if len(raw_host) <= _MAX_RAW_HOST else None
+        url = _read(text)
         host = None if url is None else _host_of(url)
         if url is None or host is None:
             return _BAD_HOST

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spanguard.errors import ConfigurationError
-from spanguard.validation.inputs import EmailType, make_type
+from spanguard.validation.inputs import EmailType, email, make_type
 from spanguard.validation.result import ValidationResult
 
 EMAIL = EmailType()
@@ -120,6 +120,21 @@ def test_no_dns_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", ask)
     monkeypatch.setattr(socket.socket, "sendto", ask)
     assert EMAIL.validate("name@does-not-exist.com")
+
+
+@pytest.mark.parametrize("text", ["a" * 254, f"{'a' * 65}@example.com", "e\u0301" * 33 + "@example.com"])
+def test_what_cannot_be_an_address_costs_no_more_than_its_length(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(email, "validate_email", lambda text, **_: asked.append(text))
+    assert codes(EMAIL.validate(text)) == ["not_an_email"]
+    assert asked == []
+
+
+@pytest.mark.parametrize(("letters", "is_valid"), [(32, True), (33, False)])
+def test_a_part_before_the_at_that_composing_lengthens_is_counted_as_it_comes_out(letters: int, is_valid: bool) -> None:
+    result = EMAIL.validate(f"{chr(0x958) * letters}@example.com")
+    assert result.is_valid == is_valid
+    assert not result or EMAIL.validate(result.sanitized_value).is_valid
 
 
 @pytest.mark.parametrize(

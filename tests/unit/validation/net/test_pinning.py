@@ -296,6 +296,18 @@ def test_the_host_gives_way_to_the_address_and_stays_in_the_header(url: str, con
     assert pinned.connect_url_at("2606:4700::1111") == connect.replace("1.1.1.1", "[2606:4700::1111]")
 
 
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://example.com./", "example.com"),
+        ("https://[2606:4700::1111]/", "2606:4700::1111"),
+        ("https://bücher.de/", "xn--bcher-kva.de"),
+    ],
+)
+def test_the_host_is_as_a_certificate_names_it(url: str, host: str) -> None:
+    assert resolve_public(url, resolver=names(["1.1.1.1"])).host == host
+
+
 def test_no_other_address_is_connected_to() -> None:
     pinned = resolve_public("http://example.com/", resolver=names(["1.1.1.1"]))
     with pytest.raises(ValueError, match="none of the addresses"):

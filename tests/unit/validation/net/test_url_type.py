@@ -225,7 +225,10 @@ def test_a_blocked_host_is_blocked_with_all_below(host: str, is_allowed: bool) -
 
 
 def test_user_information_is_kept_on_request() -> None:
-    assert UrlType(userinfo=True).validate("http://me:pw@example.com/").sanitized_value == "http://me:pw@example.com/"
+    kind = UrlType(userinfo=True)
+    assert kind.validate("http://me:pw@example.com/").sanitized_value == "http://me:pw@example.com/"
+    assert kind.validate("http://me@home@1.1.1.1/").sanitized_value == "http://me%40home@1.1.1.1/"
+    assert codes(kind.validate("http://1.1.1.1@10.0.0.1/")) == ["host_not_public"]
 
 
 def test_ports_are_those_of_the_list_the_default_of_the_scheme_included() -> None:
