@@ -79,6 +79,13 @@ class ValidationResult(NamedTuple, Generic[T]):
     def __bool__(self) -> bool:
         return self.is_valid
 
+    def __repr__(self) -> str:
+        # A result ends in logs and tracebacks, where the value, clean or not, has no business: it may be a password.
+        return (
+            f"ValidationResult(is_valid={self.is_valid}, sanitized_value=<{type(self.sanitized_value).__name__}>, "
+            f"errors={self.errors}, warnings={self.warnings})"
+        )
+
     def raise_for_errors(self) -> ValidationResult[T]:
         """Return this result if the input is valid.
 
