@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import re
-import unicodedata
+from unicodedata import combining, normalize
 
 MOST_MARKS = 30
 """Combining marks in a row that are kept. No written language comes near (Unicode Standard Annex 15, Stream-Safe Text)."""
@@ -17,12 +15,26 @@ def composed(text: str) -> str:
     """
     if text.isascii():
         return text
-    runs = _long_runs()
     # Twice: a character of the second half can come apart into a letter and one mark more.
-    return runs.sub(r"\1", unicodedata.normalize("NFC", runs.sub(r"\1", text)))
+    return _with_short_runs(normalize("NFC", _with_short_runs(text)))
 
 
-@functools.cache
-def _long_runs() -> re.Pattern[str]:
-    marks = "".join(char for char in map(chr, range(0x300, 0x20000)) if unicodedata.combining(char))
-    return re.compile(f"([{marks}]{{{MOST_MARKS}}})[{marks}]+")
+def _with_short_runs(text: str) -> str:
+    pieces: list[str] = []
+    kept = 0
+    # One character in 31 is looked at: no longer run fits between two of them.
+    place = MOST_MARKS
+    while place < len(text):
+        if not combining(text[place]):
+            place += MOST_MARKS + 1
+            continue
+        start, end = place, place + 1
+        while start > kept and combining(text[start - 1]):
+            start -= 1
+        while end < len(text) and combining(text[end]):
+            end += 1
+        if end - start > MOST_MARKS:
+            pieces.append(text[kept : start + MOST_MARKS])
+            kept = end
+        place = end + MOST_MARKS
+    return "".join([*pieces, text[kept:]]) if pieces else text
