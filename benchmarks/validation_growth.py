@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from hostile_texts import PIECES, noise, prose, repeated
+from schema_inputs import INPUTS, MAX_ITEMS, VALIDATORS
 
 from spanguard.validation import (
     BooleanType,
@@ -187,6 +188,7 @@ CASES = [
     Case("csv_cell", csv_cell, MAX_TEXT, texts(" ", '"', "9")),
     Case("log_line", log_line, MAX_TEXT, texts("\r\n")),
     Case("shell_argument", shell_argument, MAX_TEXT, framed({"": "", "'": "'"}, "'\"'\"'", "'")),
+    *(Case(name, validator.validate, MAX_ITEMS, INPUTS) for name, validator in VALIDATORS.items()),
 ]
 
 

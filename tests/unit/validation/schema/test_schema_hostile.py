@@ -146,7 +146,9 @@ def test_the_items_and_characters_that_are_allowed_are_reached_and_not_passed() 
     assert not validator.validate({"ab": [1, 2], "c": "defg"}).is_valid
 
 
-def test_nothing_is_cleaned_or_looked_at_beyond_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def judged_texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The strings that are cleaned and looked at."""
     seen: list[str] = []
     judged = Texts.judged
 
@@ -155,8 +157,18 @@ def test_nothing_is_cleaned_or_looked_at_beyond_a_limit(monkeypatch: pytest.Monk
         return judged(texts, text, branch)
 
     monkeypatch.setattr(Texts, "judged", watched)
+    return seen
+
+
+def test_nothing_is_cleaned_or_looked_at_beyond_a_limit(judged_texts: list[str]) -> None:
     SchemaValidator({}, kind="json_schema", max_characters=3).validate(["ab", "cd", "ef"])
-    assert seen == ["ab"]
+    assert judged_texts == ["ab"]
+
+
+def test_nothing_is_looked_at_after_more_errors_than_are_told(judged_texts: list[str]) -> None:
+    validator = SchemaValidator({}, kind="json_schema")
+    validator.validate([*[b""] * 100, "seen", b"", "not seen"])
+    assert judged_texts == ["seen"]
 
 
 @pytest.mark.parametrize("name", FORBIDDING)
@@ -183,3 +195,18 @@ def test_moments_and_identifiers_are_taken_for_a_model_and_not_for_a_json_schema
     for value in (datetime(2026, 1, 1, tzinfo=UTC), uuid.UUID(int=1)):
         assert SchemaValidator(Model).validate({"a": value}).is_valid
         assert not SchemaValidator(JSON).validate({"a": value}).is_valid
+
+
+@pytest.mark.parametrize("name", VALIDATORS)
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(float("nan"), "not_finite"), (float("-inf"), "not_finite"), (10**1001, "too_large"), (-(10**1001), "too_large")],
+    ids=["NaN", "infinity", "huge", "huge below zero"],
+)
+def test_a_number_that_is_not_finite_or_has_too_many_digits_is_refused(name: str, number: float, code: str) -> None:
+    result = VALIDATORS[name].validate({"a": [{"b": number}]})
+    assert [problem.code for problem in result.errors] == [code]
+
+
+def test_a_number_of_a_thousand_digits_is_taken() -> None:
+    assert SchemaValidator(Model).validate({"a": -(10**999)}).sanitized_value == Model(a=-(10**999))

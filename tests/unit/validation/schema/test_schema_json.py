@@ -96,6 +96,21 @@ def test_a_key_is_known_if_any_part_of_the_schema_that_may_apply_names_it(
     assert [code for code, _ in codes(of(schema, unknown))] == ["unknown_key"]
 
 
+def test_a_name_that_looks_like_the_way_to_another_is_not_taken_for_it() -> None:
+    schema = {
+        "properties": {
+            "a": {"properties": {"b": {"properties": {"x": True}}}},
+            "a/properties/b": {"properties": {"y": True}},
+        }
+    }
+
+    assert of(schema, {"a": {"b": {"x": 1}}, "a/properties/b": {"y": 1}}).is_valid
+    assert codes(of(schema, {"a": {"b": {"y": 1}}, "a/properties/b": {"x": 1}})) == [
+        ("unknown_key", ("a", "b", "y")),
+        ("unknown_key", ("a/properties/b", "x")),
+    ]
+
+
 def test_an_object_of_which_no_key_is_named_may_have_any() -> None:
     assert of({"properties": {"free": {"type": "object"}}}, {"free": {"a": {"b": 1}}}).is_valid
 
