@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from types import FunctionType
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -129,6 +129,16 @@ def test_a_failed_validation_counts_by_model_and_type_of_error(
 ) -> None:
     refuse(validate, *args)
     assert failures(plugin) == {(model, kind): 1}
+
+
+def test_what_a_model_holds_is_not_taken_for_its_name(plugin: Signals) -> None:
+    class Table(BaseModel):
+        schema_type: ClassVar[type] = int
+        _type: ClassVar[type] = int
+        number: int
+
+    refuse(Table.model_validate, {})
+    assert failures(plugin) == {(f"{HERE}.{Table.__qualname__}", "missing"): 1}
 
 
 def test_what_succeeds_is_not_counted(plugin: Signals) -> None:

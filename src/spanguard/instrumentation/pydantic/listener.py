@@ -8,6 +8,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import Annotated, Any, Final, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic._internal._validate_call import ValidateCallWrapper
 from pydantic_core.core_schema import ErrorType
 
 from spanguard import semconv
@@ -103,11 +104,12 @@ class Listener:
 
 
 def _name_of(judge: Any) -> str | None:
+    named: Any
     if isinstance(judge, TypeAdapter):
         named = judge._type  # noqa: SLF001 - pydantic has no public name for it
         if get_origin(named) is Annotated:
             named = named.__origin__
-    elif hasattr(judge, "schema_type"):
+    elif isinstance(judge, ValidateCallWrapper):
         named = judge.schema_type
     else:
         named = judge if isinstance(judge, type) else type(judge)
