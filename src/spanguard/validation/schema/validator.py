@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, get_args
 
-import typing_extensions
 from pydantic import BaseModel
 
 from spanguard.errors import ConfigurationError
@@ -112,7 +111,7 @@ class SchemaValidator:
 
 
 def _kind(schema: object, kind: Kind | None) -> Kind:
-    is_model = isinstance(schema, type) and (issubclass(schema, BaseModel) or typing_extensions.is_typeddict(schema))
+    is_model = isinstance(schema, type) and (issubclass(schema, BaseModel) or _is_typed_dict(schema))
     if kind is not None:
         problem = next(one_of("kind", kind, get_args(Kind)), None)
         if problem is None and (is_model != (kind == "model") or not (is_model or isinstance(schema, Mapping | bool))):
@@ -135,6 +134,11 @@ def _kind(schema: object, kind: Kind | None) -> Kind:
         "schema: the dictionary may be rules or a JSON Schema: rules have a `type` each, a JSON Schema has `$schema` or "
         "a `type`; say kind='rules' or kind='json_schema'."
     )
+
+
+def _is_typed_dict(kind: type) -> bool:
+    # `typing.is_typeddict` does not know those of typing_extensions, which pydantic asks for before Python 3.12.
+    return issubclass(kind, dict) and hasattr(kind, "__required_keys__")
 
 
 def _bad_settings(unknown_keys: object, policy: ThreatPolicy, limits: Limits, slow: object) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -211,3 +212,12 @@ def test_a_change_of_the_schema_afterwards_changes_nothing() -> None:
 @pytest.mark.parametrize("schema", [{"$schema": "https://json-schema.org/draft/2020-12/schema"}, {"type": "object"}])
 def test_a_dictionary_is_a_json_schema_if_it_says_so(schema: Any) -> None:
     assert "json_schema" in repr(SchemaValidator(schema))
+
+
+def test_threads_that_use_a_new_schema_at_once_get_the_same_answers() -> None:
+    data = {"name": "Ada", "node": {"next": {"next": {"n": 1, "x": 1}}}, "y": 1}
+    expected = of(TREE, data)
+    for _ in range(20):
+        validator = SchemaValidator(TREE)
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(validator.validate, [data] * 16)) == {expected}
