@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -209,6 +210,7 @@ class _Maker:
         return self._simple(name, options, path)
 
     def _simple(self, name: str, options: dict[str, Any], path: tuple[str, ...]) -> InputType[Any] | None:
+        self._drop_unknown(options, [field.name for field in dataclasses.fields(TYPES[name])], path)
         if "of" in options:
             of = self._type(options.pop("of"), (*path, "*"))
             if of is None:
@@ -226,17 +228,19 @@ class _Maker:
         return None
 
     def _dict(self, options: dict[str, Any], path: tuple[str, ...]) -> DictType:
-        for word in [word for word in options if word not in _OF_A_DICT]:
-            self._refuse(
-                path,
-                f"{_shown(word)} is no option of a dict; {hint(word, _OF_A_DICT)}there are: {', '.join(_OF_A_DICT)}.",
-            )
+        self._drop_unknown(options, _OF_A_DICT, path)
         unknown_keys = options.get("unknown_keys", self.unknown_keys)
         if unknown_keys not in ("forbid", "drop", "keep"):
             self._refuse(path, f"unknown_keys is {_shown(unknown_keys)}; it must be forbid, drop or keep.")
         if "fields" not in options and "values" not in options and "unknown_keys" not in options:
             self._refuse(path, "a dict says its fields, its values, or unknown_keys='keep' to take any keys.")
         return self.fields(options.get("fields", {}), path, unknown_keys, options.get("values"))
+
+    def _drop_unknown(self, options: dict[str, Any], known: Sequence[str], path: tuple[str, ...]) -> None:
+        words = known if path[-1] == "*" else (*known, *_OF_A_FIELD)
+        for word in [word for word in options if word not in known]:
+            self._refuse(path, f"{_shown(word)} is no option; {hint(word, words)}there are: {', '.join(words)}.")
+            del options[word]
 
     def _refuse(self, path: tuple[str, ...], problem: str) -> None:
         self.problems.append(f"{'.'.join(path) or 'the schema'}: {problem}")

@@ -107,15 +107,32 @@ def test_all_that_is_wrong_with_rules_is_told_at_once_with_near_matches() -> Non
                 "h": {"type": "dict", "feilds": {}, "fields": {}},
                 "i": {"type": "dict", "fields": {}, "unknown_keys": "burn"},
                 "j": {"type": "integer", "minimum": 3, "maximum": 1},
+                "k": {"type": "integer", "requird": True},
+                "l": {"type": "list", "of": {"type": "integer", "required": True}},
             }
         )
 
     told = caught.value.problems
-    assert [problem.split(":")[0] for problem in told] == ["a", "b", "c", "d.*.x", "e", "f", "g", "h", "i", "j"]
+    assert [problem.split(":")[0] for problem in told] == [
+        "a",
+        "b",
+        "c",
+        "d.*.x",
+        "e",
+        "f",
+        "g",
+        "h",
+        "i",
+        "j",
+        "k",
+        "l.*",
+    ]
     assert "did you mean 'string'" in told[0]
     assert "did you mean 'max_length'" in told[1]
     assert "did you mean 'integer'" in told[3]
     assert "did you mean 'fields'" in told[7]
+    assert "did you mean 'required'" in told[10]
+    assert "did you mean" not in told[11]
 
 
 def test_rules_that_contain_themselves_are_refused() -> None:
