@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stack stack-build stack-up stack-down stack-images test test-fast lint format bench threats-report docs signals curves dashboards constraints clean
+.PHONY: help demo demo-stack stack-build stack-up stack-down stack-images test test-fast fuzz lint format bench growth threats-report docs signals curves dashboards constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: ## Everything: installs what it needs, builds the stack, runs all checks, 
 test-fast: $(VENV)/.dev ## The tests that need no server, in less than a minute
 	@$(BIN)/pytest -q -n auto -m "not slow and not stack and not docker and not go" tests/unit tests/property
 
+fuzz: $(VENV)/.dev ## The long run of the tests that try any input: SPANGUARD_FUZZ cases each, 200,000 if not said
+	@SPANGUARD_FUZZ=$${SPANGUARD_FUZZ:-200000} $(BIN)/pytest -q -n auto --timeout=0 -m fuzz tests/unit tests/property
+
 lint: $(VENV)/.dev ## Ruff, mypy strict, import-linter
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -51,6 +54,9 @@ format: $(VENV)/.dev ## Format, and fix what can be fixed
 
 bench: $(VENV)/.dev ## Measure the figures, as ratios to a peer in the same run, and keep them in docs/benchmarks.md
 	@$(BIN)/python benchmarks/run.py --write
+
+growth: $(VENV)/.dev ## Check that ten times the input takes the validation at most twelve times as long
+	@$(BIN)/python benchmarks/validation_growth.py
 
 threats-report: $(VENV)/.dev ## What the threat rules find and miss, on public corpora: CORPORA=folder (scripts/threat_corpora.py)
 	@test -n "$(CORPORA)" || { echo "Say where the corpora are: make threats-report CORPORA=folder. docs/threats.md tells which."; exit 2; }

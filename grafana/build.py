@@ -10,13 +10,14 @@ from typing import Final
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard
 
-from grafana import error_handling, guards, rate_limiting
+from grafana import error_handling, guards, rate_limiting, validation
 
 OUTPUT: Final = Path(__file__).parent / "json"
 DASHBOARDS: Final = {
     "error_handling.json": error_handling.build,
     "guards.json": guards.build,
     "rate_limiting.json": rate_limiting.build,
+    "validation.json": validation.build,
 }
 
 

@@ -24,7 +24,12 @@ COVERAGE = ("--cov", "--cov-report=term:skip-covered")
 REQUIRE_STACK = os.environ.get("SPANGUARD_REQUIRE_STACK") == "1"
 
 # Program that a test looks for -> Debian package that brings it.
-DEBIAN_PACKAGES = {"redis-server": "redis-server", "dockerd": "docker.io", "initdb": "postgresql"}
+DEBIAN_PACKAGES = {
+    "redis-server": "redis-server",
+    "dockerd": "docker.io",
+    "initdb": "postgresql",
+    "chromium": "chromium",
+}
 
 
 @dataclass(slots=True)
@@ -53,6 +58,7 @@ def main() -> int:
         step(summary, "lint", ["make", "--no-print-directory", "lint", f"VENV={VENV.name}"])
         build_stack(summary)
         pytest(summary, "tests", VENV, ["-n", "auto", *COVERAGE, "tests/unit", "tests/property", "tests/integration"])
+        pytest(summary, "tests in a browser", VENV, ["tests/browser"])
         pytest(summary, "tests on the real stack", VENV, ["tests/stack"])
         for version in OTHER_PYTHONS:
             test_on_other_python(summary, version)

@@ -70,6 +70,8 @@ REPOSITORIES = {
     "spark_log_analyzer": ("github.com/0x333333/spark_log_analyzer", "none stated"),
     "NameDatabases": ("github.com/smashew/NameDatabases", "Unlicense"),
     "examples": ("github.com/elastic/examples", "Apache-2.0"),
+    "adblock-rust": ("github.com/brave/adblock-rust", "MPL-2.0"),
+    "url-various-datasets": ("github.com/ada-url/url-various-datasets", "MIT or Apache-2.0; kasztp.txt: MIT"),
 }
 HARMLESS = (
     "git", "redis", "sqlalchemy", "flask", "requests", "faker", "express", "tldr", "awesome",
@@ -78,6 +80,15 @@ HARMLESS = (
     "The-Adventures-of-Sherlock-Holmes_1661", "curl", "jquery", "django-rest-framework", "werkzeug", "framework", "psycopg",
     "awesome-python", "brew", "computer-science", "awesome-courses", "remote-jobs", "weekly", "papers-we-love",
 )  # fmt: skip
+# Addresses that pages of the web asked browsers for, as they were sent.
+REQUESTS = (
+    "adblock-rust/data/test/sitelist.txt",
+    "adblock-rust/data/matching-test-requests.json",
+    "adblock-rust/data/regressions.tsv",
+    "url-various-datasets/others/kasztp.txt",
+)
+# An interface of Facebook for a dialect of SQL: to find an SQL query in what is sent to it is no mistake.
+TAKE_SQL = ("/fql",)
 DOCUMENTS = (".md", ".rst", ".adoc", ".asc", ".asciidoc")
 
 
@@ -272,9 +283,13 @@ def names(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def urls(folder: Path) -> Iterator[tuple[str, str]]:
-    """Addresses in documentation, and what browsers asked a public web server for."""
+    """Addresses in documentation, and what browsers asked for: of one web server, and on the pages of some hundred sites."""
     for name, page in pages(folder, *DOCUMENTS, ".py", ".js", ".html", ".json", ".yml", ".yaml"):
         yield from ((name, url.rstrip(".,;:*_")) for url in re.findall(r"https?://[^\s<>()\[\]{}\"'`|\\]+", page))
+    for pattern in REQUESTS:
+        for path in folder.glob(pattern):
+            corpus = path.relative_to(folder).parts[0]
+            yield from ((corpus, url) for url in re.findall(r"https?://[^\s\"]+", text_of(path)))
     for path in (*folder.glob("examples/*/apache_logs/apache_logs"), *folder.glob("spark_log_analyzer/access_log")):
         corpus = path.relative_to(folder).parts[0]
         for target, referrer in re.findall(
@@ -288,10 +303,12 @@ def parameters(folder: Path) -> Iterator[tuple[str, str]]:
     """The values of the query parameters of those addresses."""
     for name, url in urls(folder):
         try:
-            values = parse_qsl(urlsplit(url).query)
+            parts = urlsplit(url)
+            values = parse_qsl(parts.query)
         except ValueError:
             continue
-        yield from ((name, value) for _, value in values)
+        if parts.path not in TAKE_SQL:
+            yield from ((name, value) for _, value in values)
 
 
 def agents(folder: Path) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import get_args
 
 from threat_corpora import Sample, attacks, harmless
-from threats_times import times
 
 from spanguard.validation.threats import Family, Profile, detect
 from spanguard.validation.threats.detection import RULES
@@ -118,7 +117,6 @@ def main() -> None:
     measure_attacks(found, chosen.missed)
     measure_harmless(accused, chosen.accused)
     measure_rules(found, accused)
-    times()
 
 
 if __name__ == "__main__":

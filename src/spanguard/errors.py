@@ -14,6 +14,8 @@
     ├── BulkheadFullError (TimeoutError)                      in spanguard.error_handling
     ├── CallTimeoutError (TimeoutError)                       in spanguard.error_handling
     ├── FallbackFailedError (ExceptionGroup)                  in spanguard.error_handling
+    ├── InvalidInputError (ValueError)                        in spanguard.validation
+    ├── HostLookupError (OSError)                             in spanguard.validation
     └── DeadLetterError                                       in spanguard.error_handling
         ├── DeadLetterPayloadError (ValueError)
         ├── DeadLetterNotFoundError (LookupError)

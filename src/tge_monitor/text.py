@@ -8,15 +8,14 @@ import unicodedata
 from typing import Final
 from urllib.parse import urlsplit
 
-import nh3
+from spanguard.validation import ContentSanitizer
 
 MAX_TITLE: Final = 300
 MAX_SUMMARY: Final = 2000
 MAX_LINK: Final = 2000
 
-# nh3 takes time quadratic in the depth of nesting, so what it gets is bounded in both.
 _MAX_MARKUP: Final = 50_000
-_MAX_TAGS: Final = 2_000
+_SANITIZER: Final = ContentSanitizer(max_html=_MAX_MARKUP)
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _SPACES: Final = re.compile(r"\s+")
 
@@ -24,12 +23,11 @@ _SPACES: Final = re.compile(r"\s+")
 def text_of_markup(markup: str, limit: int) -> str:
     """Return the text of an HTML fragment, without scripts and styles, on one line, at most `limit` characters.
 
-    Of an endless or endlessly nested fragment only the beginning is read.
+    Of an endless fragment only the beginning is read.
     """
-    bounded = "<".join(markup[:_MAX_MARKUP].split("<", _MAX_TAGS)[:_MAX_TAGS])
-    # A tag parts words, as the line that it may begin does on a page; an unpaired surrogate cannot be handed over.
-    spaced = bounded.replace("<", " <").encode("utf-8", "replace").decode("utf-8")
-    return one_line(html.unescape(nh3.clean(spaced, tags=set())), limit)
+    # A tag parts words, as the line that it may begin does on a page.
+    spaced = markup[:_MAX_MARKUP].replace("<", " <")
+    return one_line(html.unescape(_SANITIZER.html(spaced, "text")), limit)
 
 
 def one_line(text: str, limit: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pybreaker
 import pytest
 from opentelemetry import trace
+from pydantic import BaseModel, ValidationError
 
 from integration.redis_server import awaited
 from spanguard import semconv
@@ -35,6 +36,7 @@ from spanguard.error_handling import (
 from spanguard.guard import Guard, GuardRegistry
 from spanguard.instrumentation.limits import LimitsInstrumentor
 from spanguard.instrumentation.pybreaker import PybreakerInstrumentor
+from spanguard.instrumentation.pydantic import PydanticInstrumentor
 from spanguard.monitoring import AlertManager
 from spanguard.rate_limiter import (
     AdaptiveLimiter,
@@ -48,11 +50,17 @@ from spanguard.rate_limiter import rules as rate_limiter_rules
 from spanguard.rate_limiter.storages import Fallback, decider_at
 from spanguard.telemetry import EmittedEvent, add_sink, remove_sink
 from spanguard.testing import FakeClock, Signals, capture
+from spanguard.validation import InputValidator, validate_string
 
 METRICS = {metric.name: metric for metric in semconv.METRICS}
 EVENTS = {event.name: event for event in semconv.EVENTS}
 SPANS = {span.name: span for span in semconv.SPANS}
 TYPES: dict[str, Any] = {"string": str, "int": int, "double": (int, float), "boolean": bool}
+
+
+class Letter(BaseModel):
+    to: str
+
 
 Entry = semconv.Metric | semconv.Event | semconv.Span
 
@@ -75,6 +83,8 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Signals:
             run_a_degradation()
             run_an_alert(signals)
             run_the_plugin()
+            run_a_model()
+            run_a_validation()
             run_a_dead_letter_queue(tmp_path_factory.mktemp("letters") / "letters.db", signals)
             run_an_error_handler()
             run_a_guard()
@@ -264,6 +274,21 @@ def run_the_plugin() -> None:
         PybreakerInstrumentor().uninstrument()
     LimitsInstrumentor().instrument()
     LimitsInstrumentor().uninstrument()
+
+
+def run_a_model() -> None:
+    PydanticInstrumentor().instrument()
+    try:
+        with pytest.raises(ValidationError):
+            Letter.model_validate({})
+    finally:
+        PydanticInstrumentor().uninstrument()
+
+
+def run_a_validation() -> None:
+    for threats in ("warn", "block"):
+        validate_string("<script>alert(1)</script>", threats=threats)
+    InputValidator(slow=1e-9).validate("7", "integer")
 
 
 def run_a_dead_letter_queue(path: Path, signals: Signals) -> None:

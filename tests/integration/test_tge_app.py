@@ -235,6 +235,18 @@ def test_the_trace_of_the_client_goes_on_in_the_application(start: Start, otlp_r
     assert (span.trace_id, span.parent_id, span.kind) == (trace, parent, "server")
 
 
+def test_a_search_that_looks_like_an_attack_is_answered_and_told(start: Start, otlp_receiver: OtlpReceiver) -> None:
+    app = start()
+    answer = app.get("/api/announcements?q=%27%20OR%201%3D1%20--%20")
+    assert (answer.status_code, answer.json()["announcements"]) == (200, [])
+    assert app.end() == 0
+    (request,) = otlp_receiver.signals.spans("GET /api/announcements")
+    (event,) = otlp_receiver.signals.events(semconv.VALIDATION_THREAT_EVENT.name)
+    assert event.trace_id == request.trace_id
+    assert event.attributes[semconv.VALIDATION_FAMILIES.key] == "sql_injection"
+    assert "OR 1" not in repr(event)
+
+
 @pytest.mark.parametrize(
     ("query", "told"),
     [

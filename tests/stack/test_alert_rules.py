@@ -150,6 +150,7 @@ def test_every_alert_has_a_runbook_of_its_name(servers: Servers) -> None:
         "RateLimiterDegraded",
         "RetryBudgetExhausted",
         "TelemetryPipelineDown",
+        "ThreatSpike",
         "Watchdog",
     }
     for rule in alerts:

@@ -43,10 +43,65 @@ def test_cells_with_equal_attributes_add_up(counts: Counts) -> None:
     assert counts.read(CALLS) == [({"a": "x"}, 5)]
 
 
+def test_a_tally_counts_how_often_it_was_bumped_however_often_it_is_read(counts: Counts) -> None:
+    guard = Guard()
+    tally = counts.tally(CALLS, {"a": "x"}, owner=guard)
+    read = []
+    for _ in range(3):
+        tally.bump()
+        read += [total(counts), total(counts)]
+    assert read == [1, 1, 2, 2, 3, 3]
+
+
+def test_cells_and_tallies_add_up(counts: Counts) -> None:
+    guard = Guard()
+    counts.cell(CALLS, {"a": "x"}, owner=guard).value += 2
+    counts.tally(CALLS, {"a": "x"}, owner=guard).bump()
+    assert counts.read(CALLS) == [({"a": "x"}, 3)]
+    del guard
+    gc.collect()
+    assert counts.read(CALLS) == [({"a": "x"}, 3)]
+
+
+def test_a_tally_loses_nothing_between_threads_that_bump_and_one_that_reads(counts: Counts) -> None:
+    guard = Guard()
+    tally = counts.tally(CALLS, {"a": "x"}, owner=guard)
+    done = threading.Event()
+    read: list[float] = []
+
+    def look() -> None:
+        while not done.is_set():
+            read.append(total(counts))
+
+    def work() -> None:
+        for _ in range(20_000):
+            tally.bump()
+
+    looking, *working = [threading.Thread(target=each) for each in (look, *[work] * 4)]
+    looking.start()
+    for thread in working:
+        thread.start()
+    for thread in working:
+        thread.join()
+    done.set()
+    looking.join()
+    assert total(counts) == 80_000
+    assert read == sorted(read)
+
+
 def test_the_order_of_attributes_does_not_matter(counts: Counts) -> None:
     counts.add(CALLS, {"a": "x", "b": "y"})
     counts.add(CALLS, {"b": "y", "a": "x"})
     assert counts.read(CALLS) == [({"a": "x", "b": "y"}, 2)]
+
+
+def test_a_tally_begins_at_zero_in_a_child(counts: Counts) -> None:
+    guard = Guard()
+    tally = counts.tally(CALLS, {"a": "x"}, owner=guard)
+    tally.bump()
+    counts.forget_parent()
+    tally.bump()
+    assert total(counts) == 1
 
 
 def test_a_count_survives_its_guard(counts: Counts) -> None:

@@ -57,7 +57,12 @@ def variables_used_by(value: object) -> set[str]:
 
 
 def test_the_dashboards_are_there() -> None:
-    assert [path.name for path in FILES] == ["error_handling.json", "guards.json", "rate_limiting.json"]
+    assert [path.name for path in FILES] == [
+        "error_handling.json",
+        "guards.json",
+        "rate_limiting.json",
+        "validation.json",
+    ]
 
 
 def test_the_committed_json_is_what_the_code_writes() -> None:
@@ -142,7 +147,8 @@ def test_series_with_exemplars_lead_to_jaeger(board: Dashboard) -> None:
     (prometheus,) = (source for source in DATASOURCES if source["type"] == "prometheus")
     (jaeger,) = (source for source in DATASOURCES if source["type"] == "jaeger")
 
-    assert any(target.get("exemplar") for _, target in targets_of(board))
+    histograms = [target for _, target in targets_of(board) if "_bucket" in target.get("expr", "")]
+    assert bool(histograms) == any(target.get("exemplar") for target in histograms)
     assert {"name": "trace_id", "datasourceUid": jaeger["uid"]} in prometheus["jsonData"]["exemplarTraceIdDestinations"]
 
 
@@ -168,5 +174,7 @@ def test_names_arrive_as_prometheus_translates_them() -> None:
         "spanguard_telemetry_errors_total{",
         "spanguard_retry_budget_utilization_ratio{",
         "spanguard_dead_letter_queue_oldest_age_seconds{",
+        "spanguard_validation_checks_total{",
+        "spanguard_validation_model_failures_total{",
     ):
         assert name in shown

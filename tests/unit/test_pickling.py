@@ -89,10 +89,26 @@ from spanguard.rate_limiter import (
     TimeInQueue,
     Vegas,
 )
+from spanguard.rate_limiter.adaptive import Estimate, Window
 from spanguard.rate_limiter.http import HttpRequest
 from spanguard.stack import GoMissingError, ServerStatus, StackEndpoints, StackSettings, StackStatus
 from spanguard.telemetry import EmittedEvent
 from spanguard.testing import CapturedEvent, CapturedPoint, CapturedSpan
+from spanguard.validation import (
+    BooleanType,
+    ContentSanitizer,
+    DatetimeType,
+    FloatType,
+    IntegerType,
+    InvalidInputError,
+    ListType,
+    OptionalType,
+    Problem,
+    StringType,
+    Threat,
+    ValidationResult,
+)
+from spanguard.validation.inputs import EmailType, HostLookupError, PinnedUrl, UrlType
 from spanguard.validation.threats import Finding, ThreatReport
 
 NOT_DATA = {
@@ -106,6 +122,8 @@ SERVER = ServerStatus(
     "jaeger", 17, True, False, {"query": 1}, "http://localhost:1", "http://localhost:1/up", Path("log")
 )
 ENDPOINTS = StackEndpoints("http://a", "http://b", "http://c", "http://d", "http://e", "http://f")
+PROBLEM = Problem("too_long", "at most 5 characters are allowed", ("names", 3), 5)
+THREAT = Threat("warn", ("xss",), ("script_tag",), 5, 17, "8f0d96b0e1608afa")
 
 SAMPLES: list[Any] = [
     errors.SpanguardError("what"),
@@ -119,6 +137,7 @@ SAMPLES: list[Any] = [
     BulkheadFullError("api", "rejected", 4, 8, 0.0),
     BulkheadFullError("api", "timed_out", 4, 8, 1.5),
     CallTimeoutError("search", 2.0),
+    STATUS,
     RateLimitExceededError("api", STATUS),
     FallbackFailedError("prices", [ConnectionError("no route"), KeyError("ETH")]),
     DeadLetterError("refused"),
@@ -163,6 +182,8 @@ SAMPLES: list[Any] = [
     TimeInQueue(0.1, 0.2, 0.3, 0.4),
     AdaptiveLimitExceededError("api", "timed_out", 4, 8, 1.5),
     AdaptiveStats("api", 4, 3, 2, 0.25, None, 10, 9, 8, 7, 6),
+    Window(0.2, 7, dropped=True),
+    Estimate(12.0, "latency"),
     Aimd(increase=2.0, backoff=0.5, latency_limit=1.5),
     Vegas(probe_every=17),
     Gradient2(queue=5, tolerance=2.0, smoothing=0.3, long_window=700),
@@ -223,7 +244,23 @@ SAMPLES: list[Any] = [
     semconv.RETRY_EXHAUSTED_EVENT,
     semconv.FALLBACK_SPAN,
     EmittedEvent("spanguard.alert", SeverityNumber.WARN, "an alert", {"alert.name": "A"}, 17, "1" * 32, "2" * 16),
+    PROBLEM,
+    ValidationResult(False, None, errors=(PROBLEM,)),
+    InvalidInputError((PROBLEM,)),
+    THREAT,
+    StringType(min_length=1, max_length=9, max_bytes=7, pattern="a+", charset="ascii", strip=True, threats="block"),
+    IntegerType(minimum=1, maximum=2, strict=True),
+    FloatType(allow_nan=True, allow_infinity=True),
+    BooleanType(strict=True),
+    DatetimeType(minimum=datetime(2026, 1, 1, tzinfo=UTC), to_utc=True),
+    ListType(of=IntegerType(maximum=5), min_items=1, unique=True),
+    OptionalType(of=FloatType(), blank=True),
+    EmailType(quoted=True, domains=[".example.com"], blocked_domains=["mail.example.com"], threats="block"),
+    UrlType(schemes=["https"], hosts=[".example.com"], ports=[443], userinfo=True, max_length=99),
+    HostLookupError("the host has no address."),
+    PinnedUrl("https://example.com/", "example.com", 443, ("93.184.215.14", "2606:2800:21f::1")),
     Finding("xss", "script_tag", 5),
+    ContentSanitizer(max_length=1_000, keep_joiners=True),
     ThreatReport(5, (Finding("xss", "script_tag", 5),), was_truncated=True),
     CapturedSpan("guard", "1", "2", "3", "internal", "ok", 1, 2, {"a": 1}, (("1", "2"),), "scope", {"r": 1}),
     CapturedEvent("event", "body", "WARN", "1", "2", 1, {"a": 1}, "scope", {"r": 1}),
@@ -243,7 +280,7 @@ def public_classes() -> Iterator[type]:
 
 
 def is_data(kind: type) -> bool:
-    return issubclass(kind, BaseException | BaseModel) or dataclasses.is_dataclass(kind)
+    return issubclass(kind, BaseException | BaseModel) or dataclasses.is_dataclass(kind) or hasattr(kind, "_fields")
 
 
 def plain(value: object) -> object:

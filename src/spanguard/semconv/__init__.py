@@ -152,6 +152,7 @@ from spanguard.semconv.error import (
 )
 from spanguard.semconv.guard import CONFIG_RELOAD_EVENT, CONFIG_SECTIONS, TIME_IN_QUEUE
 from spanguard.semconv.model import Attribute, AttributeType, Event, Metric, MetricKind, Span, Stability
+from spanguard.semconv.model_validation import MODEL_FAILURES_METRIC, MODEL_NAME
 from spanguard.semconv.rate_limiting import (
     LIMITER_AVAILABLE_METRIC,
     LIMITER_COST,
@@ -202,6 +203,21 @@ from spanguard.semconv.timeout import (
     TIMEOUT_EXCEEDED_EVENT,
     TIMEOUT_LIMIT,
     TIMEOUT_OUTCOME,
+)
+from spanguard.semconv.validation import (
+    VALIDATION_CHECKS_METRIC,
+    VALIDATION_DIGEST,
+    VALIDATION_FAMILIES,
+    VALIDATION_LENGTH,
+    VALIDATION_OUTCOME,
+    VALIDATION_PATH,
+    VALIDATION_POLICY,
+    VALIDATION_RULES,
+    VALIDATION_SCORE,
+    VALIDATION_SPAN,
+    VALIDATION_THREAT,
+    VALIDATION_THREAT_EVENT,
+    VALIDATION_TYPE,
 )
 
 __all__ = [
@@ -341,6 +357,8 @@ __all__ = [
     "LIMITER_TIME_IN_QUEUE_METRIC",
     "METRICS",
     "METRIC_OVERFLOW",
+    "MODEL_FAILURES_METRIC",
+    "MODEL_NAME",
     "OUTCOME",
     "POLICY_NAME",
     "QUEUE_BUCKETS",
@@ -365,6 +383,19 @@ __all__ = [
     "TIMEOUT_LIMIT",
     "TIMEOUT_OUTCOME",
     "TIME_IN_QUEUE",
+    "VALIDATION_CHECKS_METRIC",
+    "VALIDATION_DIGEST",
+    "VALIDATION_FAMILIES",
+    "VALIDATION_LENGTH",
+    "VALIDATION_OUTCOME",
+    "VALIDATION_PATH",
+    "VALIDATION_POLICY",
+    "VALIDATION_RULES",
+    "VALIDATION_SCORE",
+    "VALIDATION_SPAN",
+    "VALIDATION_THREAT",
+    "VALIDATION_THREAT_EVENT",
+    "VALIDATION_TYPE",
     "WAIT_SPAN",
     "AdaptiveOutcome",
     "AdaptiveReason",

@@ -23,7 +23,7 @@ POLICY_NAME: Final = Attribute(
 ERROR_TYPE: Final = Attribute(
     "error.type",
     "string",
-    "The class of the error, from OpenTelemetry's own conventions: `module.Class`, or the bare name for built-ins; `_OTHER` once a process has seen too many.",
+    "The class of the error, from OpenTelemetry's own conventions: `module.Class`, or the bare name for built-ins; `_OTHER` once a process has seen too many. Of failed validations, pydantic's word for what is wrong.",
     stability=Stability.STABLE,
 )
 OUTCOME: Final = Attribute(

@@ -52,6 +52,7 @@ from spanguard.semconv.dead_letter import (
 from spanguard.semconv.degradation import DEGRADATION_ANSWERS_METRIC, DEGRADATION_EVENT
 from spanguard.semconv.error import ERROR_EVENT, ERRORS_METRIC
 from spanguard.semconv.guard import CONFIG_RELOAD_EVENT
+from spanguard.semconv.model_validation import MODEL_FAILURES_METRIC
 from spanguard.semconv.rate_limiting import (
     LIMITER_AVAILABLE_METRIC,
     LIMITER_QUEUED_METRIC,
@@ -80,6 +81,7 @@ from spanguard.semconv.span import (
 )
 from spanguard.semconv.telemetry import TELEMETRY_ERRORS_METRIC
 from spanguard.semconv.timeout import TIMEOUT_CALLS_METRIC, TIMEOUT_EXCEEDED_EVENT
+from spanguard.semconv.validation import VALIDATION_CHECKS_METRIC, VALIDATION_SPAN, VALIDATION_THREAT_EVENT
 
 METRICS: Final = (
     BREAKER_CALLS_METRIC,
@@ -120,6 +122,8 @@ METRICS: Final = (
     DEAD_LETTER_MESSAGES_METRIC,
     DEAD_LETTER_SIZE_METRIC,
     DEAD_LETTER_OLDEST_METRIC,
+    VALIDATION_CHECKS_METRIC,
+    MODEL_FAILURES_METRIC,
     ERRORS_METRIC,
     TELEMETRY_ERRORS_METRIC,
 )
@@ -138,7 +142,18 @@ EVENTS: Final = (
     ALERT_EVENT,
     DEAD_LETTER_STORED_EVENT,
     DEAD_LETTER_REPLAYED_EVENT,
+    VALIDATION_THREAT_EVENT,
     ERROR_EVENT,
     CONFIG_RELOAD_EVENT,
 )
-SPANS: Final = (GUARD_SPAN, ATTEMPT_SPAN, BACKOFF_SPAN, WAIT_SPAN, QUEUE_SPAN, FALLBACK_SPAN, CALL_SPAN, REPLAY_SPAN)
+SPANS: Final = (
+    GUARD_SPAN,
+    ATTEMPT_SPAN,
+    BACKOFF_SPAN,
+    WAIT_SPAN,
+    QUEUE_SPAN,
+    FALLBACK_SPAN,
+    CALL_SPAN,
+    REPLAY_SPAN,
+    VALIDATION_SPAN,
+)

@@ -11,12 +11,13 @@ the guard holds anyway costs next to nothing. What this module promises in excha
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
@@ -44,6 +45,26 @@ class Cell:
         self.value = 0
 
 
+class Tally:
+    """A cell for those who hold no lock: `bump()` adds one in a single step of C, which no other thread can come between.
+
+    It counts from the number of times it was read, since to read such a counter is to bump it. `Counts` alone reads it.
+    """
+
+    __slots__ = ("_reads", "bump")
+
+    def __init__(self) -> None:
+        self.bump: Callable[[], int] = itertools.count().__next__
+        self._reads = 0
+
+    @property
+    def value(self) -> int:
+        """How often it was bumped. Under the lock of `Counts`."""
+        value = self.bump() - self._reads
+        self._reads += 1
+        return value
+
+
 class _Series:
     """All that was counted under one attribute set: the live cells, and the sum of those whose guard is gone."""
 
@@ -51,13 +72,16 @@ class _Series:
 
     def __init__(self, attributes: AttributeValues) -> None:
         self.attributes = dict(attributes)
-        self.cells: list[Cell] = []
+        self.cells: list[Cell | Tally] = []
         self.shared = Cell()
         self.retired = 0
         self.at_fork = 0
 
     def total(self) -> int:
         return self.retired + self.shared.value + sum(cell.value for cell in self.cells) - self.at_fork
+
+
+C = TypeVar("C", Cell, Tally)
 
 
 class Counts:
@@ -70,11 +94,17 @@ class Counts:
         self._observers: dict[Metric, list[tuple[weakref.ref[Any], Observe]]] = {}
         self._seen: dict[Metric, dict[_AttributeKey, AttributeValues]] = {}
         # A finalizer may run in the middle of any allocation, also while this thread holds the lock: it only appends.
-        self._retired: deque[tuple[_Series, Cell]] = deque()
+        self._retired: deque[tuple[_Series, Cell | Tally]] = deque()
 
     def cell(self, metric: Metric, attributes: AttributeValues, *, owner: object) -> Cell:
         """Return a new int that counts under these attributes for as long as `owner` lives, and is kept afterwards."""
-        cell = Cell()
+        return self._kept(Cell(), metric, attributes, owner)
+
+    def tally(self, metric: Metric, attributes: AttributeValues, *, owner: object) -> Tally:
+        """Return the same for an owner that has no lock of its own."""
+        return self._kept(Tally(), metric, attributes, owner)
+
+    def _kept(self, cell: C, metric: Metric, attributes: AttributeValues, owner: object) -> C:
         with self._lock:
             series = self._get_series(metric, attributes)
             series.cells.append(cell)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tracemalloc
 
 import pytest
 
@@ -96,8 +97,22 @@ def test_an_unknown_family_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("wrong", [b"plum", None, 7, ["plum"]])
 def test_what_is_no_text_is_the_callers_mistake(wrong: object) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(
+        TypeError, match=rf"^text is of type {type(wrong).__name__}; it must be str\. Decode bytes first\.$"
+    ):
         detect(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("filling", ["a", "\ud800", "\U0001f600", "%3c", "&lt;"])
+def test_of_a_huge_text_little_more_than_the_bound_is_ever_held(filling: str) -> None:
+    huge = filling * 20_000_000
+    tracemalloc.start()
+    try:
+        detect(huge)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 200 * (HEAD + TAIL)
 
 
 def test_a_text_that_overrides_its_methods_is_read_as_the_text_it_is() -> None:

@@ -38,6 +38,9 @@ _REPLACEMENTS: dict[str | int, str | None] = {
 }
 _PLAIN = str.maketrans(_REPLACEMENTS)
 _CONTROLS = dict.fromkeys([*range(9), *range(0x0E, 0x1C), *range(0x7F, 0x85), *range(0x86, 0xA0)])
+# To translate a text that is not all ASCII takes ten times as long as to search it.
+_NOT_PLAIN = re.compile(f"[{''.join(map(chr, _PLAIN))}]")
+_CONTROL = re.compile(f"[{''.join(map(chr, _CONTROLS))}]+")
 
 # A comment is a separator. What stands in it is kept when it could be an attack on another interpreter.
 _COMMENT = re.compile(r"/\*[\w\s.*-]{0,80}?\*/|/\*!\d{0,6}|\*/")
@@ -63,7 +66,7 @@ def canonical(text: str) -> tuple[str, bool]:
         text = _COMMENT.sub(" ", text)
     text = text.strip()
     if not text.isprintable():
-        text = _folded(text.translate(_CONTROLS))
+        text = _folded(text.translate(_CONTROLS) if text.isascii() else _CONTROL.sub("", text))
     elif "  " in text:
         text = " ".join(text.split())
     return text, cut
@@ -112,7 +115,7 @@ def _character(code: int, otherwise: str) -> str:
 
 def _compatible(text: str) -> str:
     """NFKC without what is not seen, piece by piece: the order of a long run of combining marks costs the square of its length."""
-    text = text.translate(_PLAIN)
+    text = _plain(text)
     pieces: list[str] = []
     room = 2 * (HEAD + TAIL)  # one character can become eighteen
     for start in range(0, len(text), _PIECE):
@@ -120,7 +123,11 @@ def _compatible(text: str) -> str:
         room -= len(pieces[-1])
         if room < 0:
             break
-    return "".join(pieces).translate(_PLAIN)
+    return _plain("".join(pieces))
+
+
+def _plain(text: str) -> str:
+    return text.translate(_PLAIN) if _NOT_PLAIN.search(text) else text
 
 
 def _folded(text: str) -> str:

@@ -104,7 +104,11 @@ def detect(text: str, *, profile: Profile = "parameter", families: frozenset[Fam
     """
     if profile not in _PROFILES or (families is not ALL and not families <= ALL):
         raise _unknown(profile, families)
-    plain, was_truncated = canonical(str.__str__(text))
+    try:
+        text = str.__str__(text)  # of a subclass a plain copy: its methods are not ours to call
+    except TypeError:
+        raise TypeError(f"text is of type {type(text).__name__}; it must be str. Decode bytes first.") from None
+    plain, was_truncated = canonical(text)
     view = plain.encode("utf-8", "replace")
     findings: list[Finding] = []
     highest = 0

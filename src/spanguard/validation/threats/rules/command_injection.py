@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from spanguard.validation.threats.rule import Rule
 
-_UNIX = (
-    r"(?:cat|tac|ls|id|whoami|uname|hostname|pwd|env|printenv|ps|netstat|ss|ifconfig|ipconfig|arp|sysinfo"
-    r"|wget|curl|lynx|lwp-download|nc|ncat|netcat|telnet|ssh|scp|ftp|tftp|nslookup|dig|ping6?|traceroute|bash|sh|zsh|ksh|csh|dash"
-    r"|busybox|mkdir|rm|rmdir|mv|cp|ln|chmod|chown|sleep"
+_PROGRAMS = (
+    r"(?:tac|ls|whoami|uname|hostname|pwd|env|printenv|ps|netstat|ss|ifconfig|ipconfig|arp|sysinfo"
+    r"|wget|lwp-download|nc|ncat|netcat|telnet|ssh|scp|ftp|tftp|nslookup|traceroute|bash|sh|zsh|ksh|csh"
+    r"|busybox|mkdir|rm|rmdir|mv|cp|ln|chmod|chown"
     r"|printf|crontab|sudo|useradd|adduser|passwd|sendmail|base64|xxd|od|getent|systeminfo|reboot"
-    r"|df|tar|gzip|gcc|lsof|ldd|expr|nohup|whereis"
+    r"|df|gzip|gcc|lsof|ldd|expr|nohup|whereis"
     r"|iptables|systemctl|apt-get|yum)"
+)
+# Programs that are words as well ("dog & cat food", "Health | Sleep"), and what follows them when they are programs.
+_WORD_PROGRAMS = r"(?:cat|id|curl|lynx|dig|ping6?|dash|sleep|tar)"
+_UNIX = rf"(?:{_PROGRAMS}|{_WORD_PROGRAMS})"
+_WORD_PROGRAM_RUN = (
+    rf"(?:{_WORD_PROGRAMS}(?:[`)/<>${{}}#%\\]|['\"](?:[\s;|&)'\"/.$]|\w{{1,4}}['\"]|$)"
+    r"|[\s+]+(?:-{1,2}\w|[/.$~*\"'\\<>({%]|[\w-]+(?:[./\\$=*?@]\w|:[\d/])))"
+    r"|(?:sleep|ping6?)[\s+]+\d|(?:id|cat)[\s+]*(?:[;|&#\n]|$))"
 )
 _WINDOWS = (
     r"(?:dir|type|ver|vol|net1?|ipconfig|systeminfo|tasklist|taskkill|whoami|ping|nslookup|netstat|netsh|reg|sc|cmd(?:\.exe)?|powershell(?:\.exe)?"
@@ -22,31 +30,37 @@ _WORDS = (
     r"(?:echo|awk|gawk|sed|grep|xargs|tee|uniq|wc|nl|head|tail|less|more|who|w|set|top|ip|route|fetch|perl|python[23]?|ruby|php|node|lua|find|touch|kill|at|su|mail|finger|exec|eval"
     r"|source|export|shutdown|mount|du|zip|cc|make|strings|sort|dd|test|time|timeout|which|locate|last|service|apt|git|host|ping6?|at)"
 )
+# The commands of Windows that are no words: they count without an argument, too.
+_WINDOWS_PROGRAMS = r"(?:dir|ver|ipconfig|systeminfo|tasklist|whoami|netstat|cmd(?:\.exe)?|powershell(?:\.exe)?|phpinfo|getmac|arp|hostname|net)"
 _PATH = r"(?:(?:/[\w.*?-]+)*/)?"
 _END = r"(?:[\s;|&`)/<>${}#%\\+]|['\"](?:[\s;|&)'\"/.$]|\w{1,4}['\"]|$)|$)"
-_ARGUMENT = r"(?:[\s+]+[-/.$~*\"'\d]|[\s+]*[;|&<>]|[\s+]*$)"
+_ARGUMENT = r"(?:[\s+]+(?:-[^\s+]|[/.$~*\"'\d])|[\s+]*[;|&<>]|[\s+]*$)"
 _BREAK = r"(?:[;|\n&]|&&|\|\||%0[ad]|\\n|\\r)"
 
 COMMAND_INJECTION = (
-    Rule("break_then_command", 5, 4, rf"{_BREAK}[\s+;|&({{]*[\\'\"@!]?{_PATH}{_UNIX}{_END}"),
+    Rule(
+        "break_then_command", 5, 4, rf"{_BREAK}[\s+;|&({{]*[\\'\"@!]?{_PATH}(?:{_PROGRAMS}{_END}|{_WORD_PROGRAM_RUN})"
+    ),
     Rule(
         "break_then_word",
         5,
         3,
-        rf"{_BREAK}[;|&({{]*[\\'\"@!]?{_PATH}{_WORDS}{_ARGUMENT}|(?:;|\||&&)[\s+]*{_PATH}(?:{_WORDS}[\s+]+[-/$~]|echo[\s+]+[\"'\d])",
+        rf"{_BREAK}[;|&({{]*[\\'\"@!]?{_PATH}{_WORDS}{_ARGUMENT}|(?:;|\||&&)[\s+]*{_PATH}(?:{_WORDS}[\s+]+(?:-[^\s+]|[/$~])|echo[\s+]+[\"'\d])",
     ),
     Rule(
         "break_then_windows_command",
         5,
         3,
-        rf"[;|&][\s+|&(]*{_WINDOWS}{_ARGUMENT}|[|&]{_WINDOWS}(?:[\s;|&)/<>%:\\]|$)|[;|&][\s+]*{_WINDOWS}[\s+]+(?:\w:\\|%|/)",
+        rf"[;|&][\s+|&(]*{_WINDOWS_PROGRAMS}{_ARGUMENT}|[;|&][|&(]*{_WINDOWS}{_ARGUMENT}|[|&]{_WINDOWS}(?:[\s;|&)/<>%:\\]|$)"
+        rf"|[;|&][\s+|&(]*{_WINDOWS}[\s+]+(?:\w:\\|%\w|/\w|[\w.-]+\\)",
     ),
     Rule(
         "break_then_command_and_argument",
         5,
         4,
-        rf"{_BREAK}[\s+]*{_PATH}(?:cat|ls|wget|curl|nc|ncat|netcat|bash|sh|ping|nslookup|rm|chmod|sleep|uname|id|whoami|netstat|perl|python[23]?|php)"
-        r"(?:[\s+]+(?:-{1,2}\w|/|\.\.?/|https?:|\d)|[\s+]*(?:[;|&]|$))",
+        rf"{_BREAK}[\s+]*{_PATH}(?:cat|ls|wget|curl|nc|ncat|netcat|bash|sh|ping|nslookup|rm|chmod|sleep|uname|whoami|netstat|perl|python[23]?|php)"
+        rf"[\s+]+(?:-{{1,2}}\w|/|\.\.?/|https?:|\d)|{_BREAK}[\s+]*{_PATH}"
+        r"(?:ls|wget|nc|ncat|netcat|bash|sh|nslookup|uname|id|whoami|netstat|perl|python[23]?|php)[\s+]*(?:[;|&]|$)",
     ),
     Rule("program_by_path", 5, 2, r"(?:^|[;|&`=(\n+]\s?)(?:/|/?usr/(?:local/)?)s?bin/[a-z]{1,12}(?:[\s+;|&`'\"\\-]|$)"),
     Rule(

@@ -120,7 +120,7 @@ SQL_INJECTION = (
         "wait",
         5,
         5,
-        r"\bwaitfor[\s+]+(?:delay|time)\b[\s+]*['\"(]|\bbenchmark[\s+]*\([\s+]*\d{4,}|\bpg_sleep[\s+]*\(\s*[\d_]|\bdbms_(?:pipe|lock)\.\w+",
+        r"\bwaitfor[\s+]+(?:delay|time)\b[\s+]*['\"(]|\bbenchmark[\s+]*\([\s+]*\d{4,}[\s+]*,|\bpg_sleep[\s+]*\(\s*[\d_]|\bdbms_(?:pipe|lock)\.\w+",
     ),
     Rule(
         "wait_bare",

@@ -22,7 +22,7 @@ XSS = (
         "handler_after_anything", 5, 4, rf"(?:^|[\s'\"`/+;>]){_HANDLER}[\s+/]*=[\s+]*['\"`]?[^\s=>]*[\w\])]?[(`=\[:.]"
     ),
     Rule("handler_after_quote", 5, 5, rf"['\"`][\s/+;>]*(?:[a-z]+[\s/+]+)?{_HANDLER}[\s+/]*=[\s+]*[^\s=]"),
-    Rule("script_address", 5, 3, rf"{_CODE_SCHEME}(?:[\s+]*\w+[\s+]*[(`]|\S*[(`=;'\"\[/%&<]|$)"),
+    Rule("script_address", 5, 3, rf"{_CODE_SCHEME}(?:[\s+]*\w+[\s+]*[(`]|(?:[^\s,]\S*)?[(`=;'\"\[/%&<]|$)"),
     Rule(
         "script_address_in_attribute",
         5,
@@ -61,7 +61,7 @@ XSS = (
         "attribute_that_runs",
         5,
         4,
-        r"\b(?:srcdoc|formaction|xlink:href|attributename|fscommand|seeksegmenttime|dynsrc|lowsrc|background)[\s+]*=[\s+]*\S",
+        r"\b(?:srcdoc|formaction|xlink:href|attributename|fscommand|seeksegmenttime|dynsrc|lowsrc)[\s+]*=[\s+]*\S|\bbackground[\s+]*=[\s+]*['\"`]?(?:\w+:|//)",
     ),
     Rule(
         "style_that_runs",
@@ -89,7 +89,13 @@ XSS = (
         r"\b(?:document|window|top|self|parent|location|this)[\s+]*(?:\.|\[['\"])[\s+]*(?:cookie|domain|write\w*|location|body|referrer|name|onerror|defaultview|getelement\w+|hash|href|alert|eval|opener)\b",
     ),
     Rule("document_call", 5, 5, r"\bdocument[\s+]*\.[\s+]*(?:cookie|write(?:ln)?[\s+]*\(|location[\s+]*=)"),
-    Rule("location_set", 5, 2, r"(?:^|[;'\"\s(,+.])location(?:\.href)?[\s+]*=[\s+]*[^=\s]"),
+    Rule(
+        "location_set",
+        5,
+        2,
+        r"(?:^|[;'\"\s(,+.])location(?:\.href)?[\s+]*=[\s+]*"
+        r"(?:['\"`/(\[]|name\b|\w+[(\[]|(?:this|self|top|window|document|parent|location|opener)\.|(?:java|vb)script|data:)",
+    ),
     Rule("text_by_number", 5, 5, r"string[\s+]*\.[\s+]*fromc(?:harcode|odepoint)|\bunescape[\s+]*\(|\batob[\s+]*\("),
     Rule(
         "constructor_chain",
