@@ -29,6 +29,7 @@ DEBIAN_PACKAGES = {
     "dockerd": "docker.io",
     "initdb": "postgresql",
     "chromium": "chromium",
+    "openssl": "openssl",
 }
 
 
