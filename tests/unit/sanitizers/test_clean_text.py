@@ -7,7 +7,6 @@ import pytest
 from spanguard.validation import normal_form
 from spanguard.validation.sanitizers import clean_text
 
-
 # The ideographs of planes 2 and 3, the planes without characters and those of private use are alike within.
 CODES = (
     *range(0x20000),

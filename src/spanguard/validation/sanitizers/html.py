@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 import nh3
 
 from spanguard.errors import ConfigurationError
-from spanguard.validation.sanitizers.markup import UNREADABLE, balanced, stays
+from spanguard.validation.sanitizers.markup import UNREADABLE, balanced, cut, stays
 from spanguard.validation.sanitizers.text import beginning, clean_text
 
 HtmlPolicy = Literal["text", "basic", "rich"]
@@ -21,8 +21,7 @@ _FEW_TAGS = 100  # so many, however nested, cost less than a millisecond
 _SHORT = 20  # no text of a twentieth of the limit can outgrow it when nh3 writes it
 _REL = "noopener noreferrer nofollow"
 _ROUNDS = 4
-_CUT_OFF = re.compile(r"(?:<[^<>]*|&[#\w]{0,32})\Z")
-_PRE = re.compile(r"(<pre>)\n+")
+_PRE = re.compile("<pre>\n+")
 
 _BASIC = frozenset("a b blockquote br code em i li ol p pre s strong sub sup u ul".split())  # noqa: SIM905
 _RICH = _BASIC | frozenset(
@@ -90,19 +89,16 @@ def clean_html(html: str, policy: HtmlPolicy = "basic", *, max_length: int = MAX
         before = clean_text(text)
         text = _cleaned(before, cleaner, max_length)
         if len(text) > max_length:
-            text = _cut(text, max_length * 9 // 10)
+            text = cut(text, max_length * 9 // 10)
         elif clean_text(text) == text and (text == before or stays(text)):
             return text
     # Nested in such a way that it never comes to rest: its text alone does.
-    return _cut(clean_text(_CLEANERS["text"].nh3.clean(clean_text(text))), max_length)
+    return cut(clean_text(_CLEANERS["text"].nh3.clean(clean_text(text))), max_length)
 
 
 def _cleaned(text: str, cleaner: _Cleaner, room: int) -> str:
     if len(text) > room // _SHORT or text.count("<") > _FEW_TAGS:
         text = balanced(text, cleaner.tags, room, f' rel="{_REL}"')
+    text = cleaner.nh3.clean(text)
     # The line break after <pre> is not part of the text; each reading would drop another one.
-    return _PRE.sub(r"\1", cleaner.nh3.clean(text))
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else _CUT_OFF.sub("", text[:length])
+    return _PRE.sub("<pre>", text) if "<pre>\n" in text else text

@@ -8,6 +8,7 @@ cleaned by nh3 all the same.
 from __future__ import annotations
 
 import re
+from html import escape, unescape
 
 MOST_NESTED = 50
 
@@ -42,8 +43,9 @@ _TOKEN = re.compile(
     r"|(?P<end>/?)(?P<name>[a-zA-Z][^\s<>/\"'`=]{0,30})(?P<rest>(?:\s+|/|[^\s<>/\"'`=]{1,64}|=\s*(?:\"[^\"]*\"|'[^']*')|=)*+)>"
     r")"
 )
-_BARE = re.compile(r"&(?![a-zA-Z][a-zA-Z0-9]{1,31};|#[0-9]|#[xX][0-9a-fA-F])")
-_PART = re.compile(r"&[#\w]{0,32}\Z")
+# What nh3 writes as `&amp;`; names that it would read are counted, too: to guess too much is no harm.
+_BARE = re.compile(r"&(?!(?:amp|lt|gt|nbsp|quot);|#[0-9]|#[xX][0-9a-fA-F])")
+_LONGEST_REFERENCE = 33
 _AS_WRITTEN = re.compile(r'(?: [a-z]+="(?:[^"&<>\xa0]|&[a-z]+;)*")*')
 _GROWTH = 6  # from `"` between other quotes to `&quot;`, at the most
 _WRITTEN = re.compile(r"<(/?)([a-z0-9]+)")
@@ -91,8 +93,20 @@ class _Page:
 
 
 def _beginning(text: str, room: int) -> str:
-    written = _BARE.sub("&amp;", text[:room]).replace(">", "&gt;").replace("\xa0", "&nbsp;")
-    return _PART.sub("", written[:room]).replace("&gt;", ">").replace("&nbsp;", "\xa0")
+    written = escape(unescape(text[:room]), quote=False).replace("\xa0", "&nbsp;")
+    return cut(written, room).replace("&gt;", ">").replace("&nbsp;", "\xa0")
+
+
+def cut(written: str, length: int) -> str:
+    """Return the beginning of HTML that nh3 wrote, without a tag or a reference that is cut off."""
+    if len(written) <= length:
+        return written
+    written = written[:length]
+    tag = written.rfind("<")
+    if tag > written.rfind(">"):
+        written = written[:tag]
+    reference = written.rfind("&", max(len(written) - _LONGEST_REFERENCE, 0))
+    return written[:reference] if reference >= 0 and ";" not in written[reference:] else written
 
 
 def balanced(html: str, allowed: frozenset[str], room: int, on_links: str) -> str:
@@ -153,9 +167,10 @@ def stays(written: str) -> bool:
         if end:
             if not opened or opened.pop() != name:
                 return False
-        elif name in _TABLE or _ended_by(name, opened) is not None:
+            continue
+        if name in _TABLE or (opened and _ended_by(name, opened) is not None):
             return False
-        elif name not in _VOID:
+        if name not in _VOID:
             opened.append(name)
             if len(opened) > MOST_NESTED:
                 return False

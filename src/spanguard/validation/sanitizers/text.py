@@ -45,7 +45,7 @@ def clean_text(text: str, *, keep_joiners: bool = False) -> str:
     """
     text = str.__str__(text)
     is_ascii = text.isascii()
-    if is_ascii and text.isprintable():
+    if is_ascii and text.replace("\n", " ").isprintable():
         return text
     for line_break in _LINE_BREAKS:
         text = text.replace(line_break, "\n")
