@@ -26,6 +26,7 @@ from pydantic import (
     field_validator,
     validate_call,
 )
+from pydantic._internal import _dataclasses
 from pydantic._internal._dataclasses import complete_dataclass
 from pydantic.dataclasses import dataclass
 from pydantic.plugin import _loader
@@ -434,6 +435,14 @@ def test_to_switch_it_while_threads_validate_breaks_none_of_them(signals: Signal
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_pydantic_that_is_another_inside_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = covered()
+    monkeypatch.delattr(_dataclasses, "complete_dataclass")
+    with pytest.raises(ModuleNotFoundError, match=r"the pydantic plugin is skipped: .*complete_dataclass"):
+        PydanticInstrumentor().instrument()
+    assert all(new is old for new, old in zip(covered(), before, strict=True))
 
 
 def test_without_the_source_of_pydantic_the_plugin_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:

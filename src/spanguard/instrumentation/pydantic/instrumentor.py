@@ -36,13 +36,14 @@ class PydanticInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         if conflict is not None:
             # The one error after which `opentelemetry-instrument` goes on with the other instrumentors.
             raise ModuleNotFoundError(f"the pydantic plugin is skipped: {conflict}", name="pydantic")
-        from spanguard.instrumentation.pydantic.patches import Patches  # noqa: PLC0415 - pydantic may be absent
-        from spanguard.instrumentation.pydantic.recompiling import SourceDiffersError  # noqa: PLC0415 - with it
+        from spanguard.instrumentation.pydantic.recompiling import SourceDiffersError  # noqa: PLC0415 - pydantic may be absent
 
-        patches = Patches(error_types)
         try:
+            from spanguard.instrumentation.pydantic.patches import Patches  # noqa: PLC0415 - it may, or be another inside
+
+            patches = Patches(error_types)
             patches.apply()
-        except SourceDiffersError as error:
+        except (SourceDiffersError, ImportError, AttributeError, LookupError) as error:
             raise ModuleNotFoundError(f"the pydantic plugin is skipped: {error}", name="pydantic") from error
         self._patches = patches
 

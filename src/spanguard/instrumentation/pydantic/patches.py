@@ -39,6 +39,7 @@ class Patches:
 
         Raises:
             SourceDiffersError: pydantic's source is not at hand. Nothing was changed.
+            AttributeError, KeyError: pydantic is another inside than in the versions known. Nothing was changed.
         """
         new = [(function, self._recompile(function.__code__)) for function in _methods()]
         maker = inspect.unwrap(_dataclasses.complete_dataclass)
