@@ -36,5 +36,5 @@ def _with_short_runs(text: str) -> str:
         if end - start > MOST_MARKS:
             pieces.append(text[kept : start + MOST_MARKS])
             kept = end
-        place = end + MOST_MARKS
+        place = end + MOST_MARKS + 1
     return "".join([*pieces, text[kept:]]) if pieces else text

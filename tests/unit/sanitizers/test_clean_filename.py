@@ -63,6 +63,12 @@ def test_a_long_ending_is_no_ending() -> None:
     assert clean_filename("a." + "b" * 500) == "a." + "b" * 253
 
 
+@pytest.mark.parametrize("end", [" b", ". b", " .b.b b"])
+def test_a_name_that_was_cut_ends_in_neither_a_space_nor_a_dot(end: str) -> None:
+    for length in range(248, 256):
+        assert clean_filename("a" * length + end + "c" * 40)[-1] in "abc"
+
+
 def test_a_name_is_cut_between_characters() -> None:
     assert clean_filename("a" + "😀" * 100, max_bytes=64) == "a" + "😀" * 15
 

@@ -87,6 +87,7 @@ def test_of_a_long_page_the_beginning_is_kept() -> None:
     "page",
     [
         "<div>" * 5_000,
+        "<b>" * 900,
         "<ul><li>" * 5_000,
         "".join(f"<b a={number}><p>" for number in range(3_000)) + "</b>" * 3_000,
         "".join(f"<b a={number}>" for number in range(3_000)) + "<p>x" * 3_000,

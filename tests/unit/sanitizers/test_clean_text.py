@@ -71,6 +71,13 @@ def test_a_long_run_of_marks_is_cut() -> None:
     assert len(clean_text("a" + "\u0327\u0301" * 50_000 + "b")) <= 32
 
 
+@pytest.mark.parametrize("before", range(70))
+def test_each_run_is_cut_wherever_it_begins(before: int) -> None:
+    run = "\u0327" * (normal_form.MOST_MARKS + 1)
+    kept = run[1:]
+    assert clean_text(f"{'x' * before}{run}x{run}xx{run}") == f"{'x' * before}{kept}x{kept}xx{kept}"
+
+
 def test_a_letter_that_comes_apart_does_not_make_a_longer_run() -> None:
     text = clean_text("\u0958" + "\u0301" * 40)
     assert clean_text(text) == text

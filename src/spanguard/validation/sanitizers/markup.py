@@ -8,7 +8,6 @@ cleaned by nh3 all the same.
 from __future__ import annotations
 
 import re
-from html import escape, unescape
 
 MOST_NESTED = 50
 
@@ -45,6 +44,7 @@ _TOKEN = re.compile(
 )
 # What nh3 writes as `&amp;`; names that it would read are counted, too: to guess too much is no harm.
 _BARE = re.compile(r"&(?!(?:amp|lt|gt|nbsp|quot);|#[0-9]|#[xX][0-9a-fA-F])")
+_NO_REFERENCE = re.compile(r"&(?![a-zA-Z][a-zA-Z0-9]{1,31};|#[0-9]|#[xX][0-9a-fA-F])")
 _LONGEST_REFERENCE = 33
 _AS_WRITTEN = re.compile(r'(?: [a-z]+="(?:[^"&<>\xa0]|&[a-z]+;)*")*')
 _GROWTH = 6  # from `"` between other quotes to `&quot;`, at the most
@@ -93,15 +93,16 @@ class _Page:
 
 
 def _beginning(text: str, room: int) -> str:
-    written = escape(unescape(text[:room]), quote=False).replace("\xa0", "&nbsp;")
-    return cut(written, room).replace("&gt;", ">").replace("&nbsp;", "\xa0")
+    written = _NO_REFERENCE.sub("&amp;", text[:room]).replace(">", "&gt;").replace("\xa0", "&nbsp;")
+    written = cut(written, room)
+    return cut(written, room - 4 * len(_BARE.findall(written))).replace("&gt;", ">").replace("&nbsp;", "\xa0")
 
 
 def cut(written: str, length: int) -> str:
     """Return the beginning of HTML that nh3 wrote, without a tag or a reference that is cut off."""
     if len(written) <= length:
         return written
-    written = written[:length]
+    written = written[: max(length, 0)]
     tag = written.rfind("<")
     if tag > written.rfind(">"):
         written = written[:tag]
