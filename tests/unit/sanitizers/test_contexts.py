@@ -85,6 +85,12 @@ def test_a_line_of_a_log_cannot_be_forged(line_break: str) -> None:
     assert log_line(f"bob{line_break}ERROR all is lost") == "bob\\nERROR all is lost"
 
 
+def test_an_accent_behind_a_line_break_stays_with_what_is_written() -> None:
+    once = log_line("a\n\u0303b")
+    assert once == "a\\ñb"
+    assert log_line(once) == once
+
+
 def test_a_terminal_is_not_commanded_by_a_log() -> None:
     assert log_line("\x1b[2J\x9b31m\x07x\ty") == "[2J31mx y"
 

@@ -12,6 +12,7 @@ import shlex
 from typing import Final
 from urllib.parse import quote, unquote
 
+from spanguard.validation.normal_form import composed
 from spanguard.validation.sanitizers.text import beginning, clean_text
 
 MAX_TEXT: Final = 100_000
@@ -66,7 +67,8 @@ def csv_cell(text: str, *, max_length: int = MAX_TEXT) -> str:
 
 def log_line(text: str, *, max_length: int = MAX_TEXT) -> str:
     r"""Return the text as part of one line of a log: each line break in it, of any kind, is written as `\n`."""
-    return _clean(_read(text, max_length), max_length).replace("\n", "\\n").replace("\t", " ")[:max_length]
+    line = _clean(_read(text, max_length), max_length).replace("\n", "\\n").replace("\t", " ")
+    return composed(line)[:max_length]  # the `n` takes the accent that stood behind the line break
 
 
 def shell_argument(text: str, *, max_length: int = MAX_TEXT) -> str:
