@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import pytest
