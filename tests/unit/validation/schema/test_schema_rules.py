@@ -153,7 +153,7 @@ def test_a_dictionary_that_may_be_rules_or_a_json_schema_is_refused(ambiguous: d
         SchemaValidator(ambiguous)
 
 
-@pytest.mark.parametrize("schema", [None, 3, "email", int, [{"type": "string"}], object()], ids=str)
+@pytest.mark.parametrize("schema", [None, 3, "email", int, [{"type": "string"}], ...], ids=str)
 def test_what_is_no_schema_is_refused(schema: Any) -> None:
     with pytest.raises(ConfigurationError, match="must be a pydantic model"):
         SchemaValidator(schema)
