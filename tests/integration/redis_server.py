@@ -7,11 +7,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import redis
+
+from certificates import certificate_for
 
 PROGRAM = os.environ.get("REDIS_SERVER", "redis-server")
 """What is started; a valkey-server will do as well."""
@@ -95,6 +98,22 @@ class RedisServer:
         """Let it go on; also from a forked child, whose process it is not."""
         if self._process is not None:
             os.kill(self._process.pid, signal.SIGCONT)
+
+
+class TlsRedis(NamedTuple):
+    """A server that speaks TLS as well, and what its clients trust."""
+
+    url: str
+    certificate: Path
+
+
+@contextmanager
+def tls_redis(folder: Path) -> Iterator[TlsRedis]:
+    """Run a server whose second port speaks TLS, for the host `localhost`."""
+    certificate, port = certificate_for("localhost", folder), free_port()
+    keys = ("--tls-cert-file", str(certificate.path), "--tls-key-file", str(certificate.key))
+    with RedisServer(folder, "--tls-port", str(port), *keys, "--tls-auth-clients", "no"):
+        yield TlsRedis(f"rediss://localhost:{port}/0", certificate.path)
 
 
 def free_port() -> int:

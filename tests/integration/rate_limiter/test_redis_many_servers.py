@@ -1,4 +1,4 @@
-"""Limits at a cluster and behind Sentinel, with a real failover of each."""
+"""Limits at a cluster, behind Sentinel and behind TLS; with a real failover."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from integration.redis_server import RedisServer, awaited, free_port
+from integration.redis_server import RedisServer, awaited, free_port, tls_redis
 from spanguard.errors import ResourceUnavailableError
 from spanguard.rate_limiter.rules import Rule
 from spanguard.rate_limiter.status import RateLimitStatus
@@ -87,6 +87,22 @@ def test_a_cluster_that_is_not_there_is_an_error_or_a_local_share() -> None:
     with pytest.raises(ResourceUnavailableError, match="did not decide"):
         decider_at(url, RULES, name="api").probe("")
     assert Fallback("api", RULES, 1.0).around(decider_at(url, RULES, name="api")).decide("key").fallback
+
+
+def test_a_server_is_trusted_by_its_certificate_and_not_without(tmp_path: Path) -> None:
+    with tls_redis(tmp_path) as server:
+        url = f"{server.url}?ssl_ca_certs={server.certificate}"
+        assert decider_at(url, RULES, name="api", timeout=5).decide("key").remaining == 2
+
+        async def decide() -> RateLimitStatus:
+            decider = async_decider_at(url, RULES, name="api", timeout=5)
+            status = await decider.decide("key")
+            await decider.aclose()
+            return status
+
+        assert asyncio.run(decide()).remaining == 1
+        with pytest.raises(ResourceUnavailableError, match="did not decide"):
+            decider_at(server.url, RULES, name="api", timeout=5).decide("key")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The servers that a URL can name: a cluster, one watched by a sentinel, behind a socket or a password."""
+"""The servers that a URL can name: a cluster, one watched by a sentinel, behind a socket, a password or TLS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.redis_server import RedisServer, awaited, free_port
+from integration.redis_server import RedisServer, awaited, free_port, tls_redis
 from spanguard.error_handling import CircuitBreaker, RedisBreakerStorage
 
 SECRET = "s3cret"
@@ -151,3 +151,10 @@ def test_a_password_opens_the_server_and_a_wrong_one_degrades(tmp_path: Path) ->
         check_that_they_share(*share(f"redis://:{SECRET}@127.0.0.1:{server.port}", "api"))
         wrong = RedisBreakerStorage(f"redis://:wrong@127.0.0.1:{server.port}", "api")
         awaited(lambda: wrong.status == "degraded")
+
+
+def test_a_server_is_trusted_by_its_certificate_and_not_without(tmp_path: Path) -> None:
+    with tls_redis(tmp_path) as server:
+        check_that_they_share(*share(f"{server.url}?ssl_ca_certs={server.certificate}", "api"))
+        untrusting = RedisBreakerStorage(server.url, "api")
+        awaited(lambda: untrusting.status == "degraded")

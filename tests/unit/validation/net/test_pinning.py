@@ -6,19 +6,18 @@ import asyncio
 import http.client
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 import httpx
 import pytest
 
+from certificates import Certificate, certificate_for
 from spanguard.errors import BlockingWaitError, ConfigurationError, DeadlineExceededError
 from spanguard.telemetry.deadline import deadline
 from spanguard.testing import FakeClock
@@ -357,21 +356,8 @@ def serving(tls: ssl.SSLContext | None = None) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate and its key, in one file, for shop.example.com."""
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    key = path.with_name("key.pem")
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-subj", "/CN=shop.example.com", "-addext", "subjectAltName=DNS:shop.example.com", "-days", "2"),
-            *("-keyout", str(key), "-out", str(path)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    path.write_bytes(path.read_bytes() + key.read_bytes())
-    return path
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return certificate_for("shop.example.com", tmp_path_factory.mktemp("tls"))
 
 
 def fetch(pinned: PinnedUrl, verify: ssl.SSLContext | bool = True) -> httpx.Response:
@@ -396,10 +382,10 @@ def test_httpx_connects_to_the_address_and_names_the_host() -> None:
     assert served.hosts == [f"shop.example.com:{served.port}"] * 2
 
 
-def test_httpx_checks_the_certificate_for_the_host_and_not_for_the_address(certificate: Path) -> None:
+def test_httpx_checks_the_certificate_for_the_host_and_not_for_the_address(certificate: Certificate) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
-    trusting = ssl.create_default_context(cafile=certificate)
+    tls.load_cert_chain(*certificate)
+    trusting = ssl.create_default_context(cafile=certificate.path)
     with serving(tls) as served:
         url = f"https://shop.example.com:{served.port}/"
         pinned = resolve_public(url, allow=HERE, resolver=names(["127.0.0.1"]))
@@ -411,15 +397,17 @@ def test_httpx_checks_the_certificate_for_the_host_and_not_for_the_address(certi
     assert served.names == ["shop.example.com", "shop.example.com", "bank.example.com"]
 
 
-def test_the_standard_library_connects_to_the_address_and_checks_the_host(certificate: Path) -> None:
+def test_the_standard_library_connects_to_the_address_and_checks_the_host(certificate: Certificate) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
+    tls.load_cert_chain(*certificate)
     with serving(tls) as served:
         url = f"https://shop.example.com:{served.port}/"
         pinned = resolve_public(url, allow=HERE, resolver=names(["127.0.0.1"]))
         plain = socket.create_connection((pinned.addresses[0], pinned.port), timeout=10)
         connection = http.client.HTTPSConnection(pinned.host, pinned.port)
-        connection.sock = ssl.create_default_context(cafile=certificate).wrap_socket(plain, server_hostname=pinned.host)
+        connection.sock = ssl.create_default_context(cafile=certificate.path).wrap_socket(
+            plain, server_hostname=pinned.host
+        )
         connection.request("GET", "/", headers={"Host": pinned.host_header})
         assert connection.getresponse().read() == b""
         connection.close()
