@@ -66,6 +66,15 @@ def test_cleaning_is_told_and_changes_what_comes_out() -> None:
     assert [problem.code for problem in result.warnings] == ["cleaned"]
 
 
+def test_joiners_are_kept_where_the_text_needs_them() -> None:
+    family = "\U0001f468\u200d\U0001f469"
+    assert plain.validate(family).sanitized_value == family.replace("\u200d", "")
+    assert StringType(threats="off", keep_joiners=True).validate(f"{family}\u200b") == (
+        *(True, family, ()),
+        plain.validate("\u200b").warnings,
+    )
+
+
 def test_without_cleaning_the_text_stays_but_half_a_character_is_refused() -> None:
     raw = StringType(clean=False, threats="off")
     assert raw.validate("e\u0301\u200b").sanitized_value == "e\u0301\u200b"
@@ -75,7 +84,7 @@ def test_without_cleaning_the_text_stays_but_half_a_character_is_refused() -> No
 def test_of_a_text_far_too_long_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
 
-    def clean(text: str) -> str:
+    def clean(text: str, **_: bool) -> str:
         looked.append(len(text))
         return text
 
@@ -150,6 +159,7 @@ def test_more_patterns_than_are_kept_still_work(monkeypatch: pytest.MonkeyPatch)
         ({"charset": []}, "charset is []"),
         ({"strip": 1}, "strip is 1; it must be True or False"),
         ({"clean": None}, "clean is None"),
+        ({"keep_joiners": "yes"}, "keep_joiners is 'yes'"),
         ({"threats": "blok"}, "threats is 'blok'; did you mean 'block'?"),
         ({"profile": "proze"}, "profile is 'proze'; did you mean 'prose'?"),
         ({"families": {"xss"}}, "it must be a frozenset of some of: xss"),

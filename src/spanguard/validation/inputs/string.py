@@ -56,6 +56,7 @@ class StringType(ThreatPolicy):
         strip: take white space off both ends.
         clean: compose it (NFC), make all line breaks `\n`, and drop controls, marks of direction, characters without a
             width and lone surrogates; a warning says so. Without it, a text with a lone surrogate is not valid.
+        keep_joiners: let `clean` keep U+200C and U+200D, which Persian, languages of South Asia and many emoji need.
         threats: see `ThreatPolicy`.
         profile: see `ThreatPolicy`.
         families: see `ThreatPolicy`.
@@ -72,6 +73,7 @@ class StringType(ThreatPolicy):
     charset: Charset = "any"
     strip: bool = False
     clean: bool = True
+    keep_joiners: bool = False
     _has_more_rules: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -87,6 +89,7 @@ class StringType(ThreatPolicy):
         yield from one_of("charset", self.charset, get_args(Charset))
         yield from bad_flag("strip", self.strip)
         yield from bad_flag("clean", self.clean)
+        yield from bad_flag("keep_joiners", self.keep_joiners)
         yield from bad_policy(self)
 
     def validate(self, value: object) -> ValidationResult[str]:
@@ -104,7 +107,7 @@ class StringType(ThreatPolicy):
         if not (text.isascii() and text.isprintable()):
             if not self.clean and not _is_unicode(text):
                 return _NOT_UNICODE
-            cleaned = clean_text(text) if self.clean else text
+            cleaned = clean_text(text, keep_joiners=self.keep_joiners) if self.clean else text
             if cleaned != text:
                 text, warnings = cleaned, _CLEANED
         if self.strip:
