@@ -58,7 +58,10 @@ def main() -> int:
     if step(summary, "install", ["make", "--no-print-directory", f"{VENV.name}/.dev", f"VENV={VENV.name}"]):
         step(summary, "lint", ["make", "--no-print-directory", "lint", f"VENV={VENV.name}"])
         build_stack(summary)
-        pytest(summary, "tests", VENV, ["-n", "auto", *COVERAGE, "tests/unit", "tests/property", "tests/integration"])
+        tested = ["tests/unit", "tests/property", "tests/integration"]
+        pytest(summary, "tests", VENV, ["-n", "auto", *COVERAGE, "-m", "not fuzz", *tested])
+        # Measuring what so many cases cover would take longer than the cases.
+        pytest(summary, "tests of any input", VENV, ["-n", "auto", "-m", "fuzz", *tested])
         pytest(summary, "tests in a browser", VENV, ["tests/browser"])
         pytest(summary, "tests on the real stack", VENV, ["tests/stack"])
         for version in OTHER_PYTHONS:
