@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
-
+from integration.zero_code.conftest import Run
 from spanguard import semconv
 from spanguard.testing import OtlpReceiver
 
@@ -31,34 +25,9 @@ with trace.get_tracer("app").start_as_current_span("request"):
 """
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> Path:
-    path = tmp_path / "app.py"
-    path.write_text(APP)
-    return path
-
-
-def run(app: Path, receiver: OtlpReceiver, **environment: str) -> str:
-    command = [str(Path(sys.executable).with_name("opentelemetry-instrument")), sys.executable, str(app)]
-    settings = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-        "OTEL_TRACES_EXPORTER": "otlp",
-        "OTEL_METRICS_EXPORTER": "otlp",
-        "OTEL_LOGS_EXPORTER": "otlp",
-        "OTEL_SERVICE_NAME": "zero-code",
-        **environment,
-    }
-    finished = subprocess.run(
-        command, env={**os.environ, **settings}, capture_output=True, text=True, timeout=60, check=True
-    )
-    assert "Traceback" not in finished.stderr
-    return finished.stdout.strip()
-
-
-def test_an_unchanged_app_emits_the_signals(app: Path, otlp_receiver: OtlpReceiver) -> None:
-    printed = run(app, otlp_receiver)
-    assert printed == "[True, True, False] [True, True, False, False, False]"
+def test_an_unchanged_app_emits_the_signals(run: Run, otlp_receiver: OtlpReceiver) -> None:
+    result = run(APP)
+    assert result.stdout == "[True, True, False] [True, True, False, False, False]\n", result.stderr
     signals = otlp_receiver.signals
     counted = {
         (point.attributes[semconv.LIMITER_STRATEGY.key], point.attributes[semconv.LIMITER_RESULT.key]): point.value
@@ -75,13 +44,13 @@ def test_an_unchanged_app_emits_the_signals(app: Path, otlp_receiver: OtlpReceiv
     assert [(event.trace_id, event.span_id) for event in events] == [(span.trace_id, span.span_id)] * 4
     assert {event.attributes[semconv.POLICY_NAME.key] for event in events} == {"2 per 1 minute"}
     assert span.attributes[semconv.LIMITER_RESULT.key] == "rejected"
-    assert {point.resource["service.name"] for point in signals.points()} == {"zero-code"}
+    assert {point.resource["service.name"] for point in signals.points()} == {"shop"}
     assert "example.org" not in f"{signals.spans()} {signals.events()} {signals.points()}"
 
 
-def test_it_can_be_switched_off_by_its_name(app: Path, otlp_receiver: OtlpReceiver) -> None:
-    printed = run(app, otlp_receiver, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="limits")
-    assert printed == "[True, True, False] [True, True, False, False, False]"
+def test_it_can_be_switched_off_by_its_name(run: Run, otlp_receiver: OtlpReceiver) -> None:
+    result = run(APP, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="limits")
+    assert result.stdout == "[True, True, False] [True, True, False, False, False]\n", result.stderr
     assert otlp_receiver.signals.spans("request")
     assert not otlp_receiver.signals.points(semconv.LIMITER_REQUESTS_METRIC.name)
     assert not otlp_receiver.signals.events()

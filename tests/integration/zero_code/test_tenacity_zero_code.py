@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
+from integration.zero_code.conftest import Run
 from spanguard import semconv
 from spanguard.testing import OtlpReceiver
 
@@ -42,30 +37,6 @@ from spanguard.error_handling import with_retry
 
 print(with_retry(int)(), pybreaker.CircuitBreaker(name="payments").call(int))
 """
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def run(tmp_path: Path, otlp_receiver: OtlpReceiver) -> Run:
-    def run_app(source: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        app = tmp_path / "app.py"
-        app.write_text(source)
-        settings = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.endpoint,
-            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-            "OTEL_SERVICE_NAME": "shop",
-        }
-        return subprocess.run(
-            [Path(sys.executable).with_name("opentelemetry-instrument"), sys.executable, app],
-            env={**os.environ, **settings, **environment},
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-
-    return run_app
 
 
 def test_an_unchanged_app_tells_of_its_retries(run: Run, otlp_receiver: OtlpReceiver) -> None:

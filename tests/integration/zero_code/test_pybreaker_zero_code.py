@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from integration.zero_code.conftest import Run
 from spanguard import semconv
 from spanguard.testing import OtlpReceiver
 
@@ -44,34 +43,6 @@ limiter = limits.strategies.FixedWindowRateLimiter(limits.storage.MemoryStorage(
 print(limiter.hit(limits.parse("5/minute"), "someone"))
 print("spanguard.instrumentation.pybreaker.patches" in sys.modules)
 """
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def run(tmp_path: Path, otlp_receiver: OtlpReceiver) -> Run:
-    def run_app(source: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        app = tmp_path / "app.py"
-        app.write_text(source)
-        command = [str(Path(sys.executable).with_name("opentelemetry-instrument")), sys.executable, str(app)]
-        settings = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.endpoint,
-            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-            "OTEL_TRACES_EXPORTER": "otlp",
-            "OTEL_METRICS_EXPORTER": "otlp",
-            "OTEL_LOGS_EXPORTER": "otlp",
-            "OTEL_SERVICE_NAME": "shop",
-        }
-        return subprocess.run(
-            command,
-            env={**os.environ, **settings, **environment},
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-
-    return run_app
 
 
 def test_an_unchanged_app_sends_the_registrys_signals(run: Run, otlp_receiver: OtlpReceiver) -> None:

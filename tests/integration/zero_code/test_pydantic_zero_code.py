@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
-
-import pytest
-
+from integration.zero_code.conftest import Run
 from spanguard import semconv
 from spanguard.testing import OtlpReceiver
 
@@ -37,33 +30,9 @@ for validate in (
         print(error.error_count())
 """
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def run(tmp_path: Path, otlp_receiver: OtlpReceiver) -> Run:
-    def run_app(**environment: str) -> subprocess.CompletedProcess[str]:
-        app = tmp_path / "app.py"
-        app.write_text(APP)
-        settings = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.endpoint,
-            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-            "OTEL_SERVICE_NAME": "shop",
-        }
-        return subprocess.run(
-            [Path(sys.executable).with_name("opentelemetry-instrument"), sys.executable, app],
-            env={**os.environ, **settings, **environment},
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-
-    return run_app
-
 
 def test_an_unchanged_app_tells_of_the_data_that_its_models_refuse(run: Run, otlp_receiver: OtlpReceiver) -> None:
-    result = run()
+    result = run(APP)
     assert result.stdout == "2\nnumber=1 owner='Ada'\n1\n1\n", result.stderr
     signals = otlp_receiver.signals
     counted = {
@@ -80,6 +49,6 @@ def test_an_unchanged_app_tells_of_the_data_that_its_models_refuse(run: Run, otl
 
 
 def test_the_plugin_can_be_switched_off(run: Run, otlp_receiver: OtlpReceiver) -> None:
-    result = run(OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="pydantic")
+    result = run(APP, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="pydantic")
     assert result.stdout == "2\nnumber=1 owner='Ada'\n1\n1\n", result.stderr
     assert otlp_receiver.signals.points(semconv.MODEL_FAILURES_METRIC.name) == []
