@@ -22,7 +22,8 @@ from spanguard.validation.inputs import (
     resolve_public_async,
     system_resolver,
 )
-from spanguard.validation.result import Problem, Threat, ValidationResult
+from spanguard.validation.problem import Problem, Threat
+from spanguard.validation.result import ValidationResult
 from spanguard.validation.sanitizers import ContentSanitizer
 from spanguard.validation.schema import SchemaValidator
 from spanguard.validation.validator import (

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from spanguard.errors import SpanguardError, notes_of
-
-if TYPE_CHECKING:
-    from spanguard.validation.result import Problem
+from spanguard.validation.problem import Problem
 
 
 class InvalidInputError(SpanguardError, ValueError):

@@ -13,7 +13,8 @@ from spanguard._version import __version__
 from spanguard.telemetry.counts import COUNTS, Tally
 from spanguard.telemetry.events import emit
 from spanguard.telemetry.internal import safely
-from spanguard.validation.result import Problem, Threat, ValidationResult
+from spanguard.validation.problem import Problem, Threat
+from spanguard.validation.result import ValidationResult
 
 MAX_EVENTS: Final = 10
 """Events of one validation: a list full of attacks is one attack."""

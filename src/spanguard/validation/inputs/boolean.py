@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import ClassVar, Final
 
 from spanguard.validation.inputs.options import bad_flag, check
-from spanguard.validation.result import Problem, ValidationResult, accepted, refused
+from spanguard.validation.problem import Problem
+from spanguard.validation.result import ValidationResult, accepted, refused
 
 WORDS: Final[Mapping[str, bool]] = MappingProxyType(
     {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Final
 from spanguard.validation.inputs.input_type import InputType
 from spanguard.validation.inputs.options import bad_flag, bad_range, check
 from spanguard.validation.inputs.string import StringType
-from spanguard.validation.result import Problem, ValidationResult, accepted, refused
+from spanguard.validation.problem import Problem
+from spanguard.validation.result import ValidationResult, accepted, refused
 
 MAX_ITEMS: Final = 100_000
 """The most that `max_items` may be."""

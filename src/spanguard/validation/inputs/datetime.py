@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 from spanguard.validation.inputs.options import bad_flag, check
-from spanguard.validation.result import Problem, ValidationResult, accepted, refused
+from spanguard.validation.problem import Problem
+from spanguard.validation.result import ValidationResult, accepted, refused
 
 _LONGEST: Final = 64
 _FORM: Final = re.compile(

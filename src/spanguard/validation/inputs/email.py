@@ -12,7 +12,8 @@ from email_validator import validate_email
 from spanguard.validation.inputs.options import bad_flag, check
 from spanguard.validation.inputs.threat_policy import ThreatPolicy, bad_policy
 from spanguard.validation.inputs.url import bad_hosts, is_listed, plain_host
-from spanguard.validation.result import Problem, ValidationResult, refused
+from spanguard.validation.problem import Problem
+from spanguard.validation.result import ValidationResult, refused
 
 MAX_LENGTH: Final = 254
 """The most characters of an address; the library counts its bytes (RFC 5321, 4.5.3.1.3: a path has 256 with its brackets)."""

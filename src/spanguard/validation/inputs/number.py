@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from spanguard.validation.inputs.options import bad_flag, check, is_whole
-from spanguard.validation.result import Problem, ValidationResult, accepted, new_result, refused
+from spanguard.validation.problem import Problem
+from spanguard.validation.result import ValidationResult, accepted, new_result, refused
 
 MAX_DIGITS: Final = 1_000
 """Characters of a text that may be a number. To read one costs the square of its length."""

@@ -23,7 +23,7 @@ from spanguard.telemetry.deadline import check_deadline, remaining
 from spanguard.validation.errors import InvalidInputError
 from spanguard.validation.inputs.hosts import kind_of_address
 from spanguard.validation.inputs.url import ParsedUrl, UrlType, not_public
-from spanguard.validation.result import Problem
+from spanguard.validation.problem import Problem
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

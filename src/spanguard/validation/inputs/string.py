@@ -12,7 +12,8 @@ import re2
 from spanguard.validation.inputs.options import bad_flag, bad_range, check, is_whole, one_of
 from spanguard.validation.inputs.pattern import compiled
 from spanguard.validation.inputs.threat_policy import ThreatPolicy, bad_policy
-from spanguard.validation.result import Problem, ValidationResult, new_result, refused
+from spanguard.validation.problem import Problem
+from spanguard.validation.result import ValidationResult, new_result, refused
 from spanguard.validation.sanitizers.text import clean_text
 
 MAX_LENGTH: Final = 1_000_000

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from spanguard.validation.inputs.options import one_of
-from spanguard.validation.result import Policy, Problem, Threat, ValidationResult, accepted, refused
+from spanguard.validation.problem import Policy, Problem, Threat
+from spanguard.validation.result import ValidationResult, accepted, refused
 from spanguard.validation.threats import ALL, Family, Profile, ThreatReport, detect
 
 _KEY: Final = secrets.token_bytes(32)

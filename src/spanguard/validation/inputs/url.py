@@ -12,7 +12,8 @@ from pydantic_core import SchemaValidator, Url, ValidationError, core_schema
 from spanguard.validation.inputs.hosts import HostKind, kind_of_host
 from spanguard.validation.inputs.options import bad_flag, check, is_whole
 from spanguard.validation.inputs.threat_policy import ThreatPolicy, bad_policy
-from spanguard.validation.result import Problem, ValidationResult, refused
+from spanguard.validation.problem import Problem
+from spanguard.validation.result import ValidationResult, refused
 
 MAX_LENGTH: Final = 65_536
 """The most that `max_length` may be."""

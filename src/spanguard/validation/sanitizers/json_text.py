@@ -7,7 +7,8 @@ import math
 import re
 from typing import Any, Final
 
-from spanguard.validation.result import Problem, ValidationResult
+from spanguard.validation.problem import Problem
+from spanguard.validation.result import ValidationResult
 from spanguard.validation.sanitizers.text import beginning, clean_text
 
 MAX_JSON: Final = 1_000_000

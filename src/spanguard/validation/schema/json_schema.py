@@ -11,7 +11,7 @@ from jsonschema_rs import EmailOptions, RegexOptions
 
 from spanguard.errors import ConfigurationError
 from spanguard.validation.inputs.collections import MAX_PROBLEMS
-from spanguard.validation.result import Path, Problem
+from spanguard.validation.problem import Path, Problem
 from spanguard.validation.schema.json_shape import Shape, ShapeMaker
 from spanguard.validation.schema.kinds import MISSING, NOT_A_DICT, UNKNOWN_KEY, Judgement, UnknownKeys, place_of
 

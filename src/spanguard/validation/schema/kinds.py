@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple, Protocol
 
-from spanguard.validation.result import Path, Problem
+from spanguard.validation.problem import Path, Problem
 
 UnknownKeys = Literal["forbid", "drop", "keep"]
 """What becomes of a key that the schema does not name."""

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from spanguard.errors import ConfigurationError
 from spanguard.validation.inputs.collections import MAX_PROBLEMS
-from spanguard.validation.result import Problem
+from spanguard.validation.problem import Problem
 from spanguard.validation.schema.kinds import MISSING, NOT_A_DICT, UNKNOWN_KEY, Judgement, UnknownKeys, place_of
 
 _EXTRA: Final[Mapping[UnknownKeys, Literal["forbid", "ignore", "allow"]]] = {

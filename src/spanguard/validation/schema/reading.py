@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from spanguard.validation.inputs.collections import MAX_PROBLEMS
 from spanguard.validation.inputs.number import MAX_DIGITS
-from spanguard.validation.result import Path, Problem, ValidationResult
+from spanguard.validation.problem import Path, Problem
+from spanguard.validation.result import ValidationResult
 from spanguard.validation.sanitizers.text import clean_text
 from spanguard.validation.schema.texts import ANY_ITEM, Branch, Texts
 

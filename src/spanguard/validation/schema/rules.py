@@ -13,7 +13,8 @@ from spanguard.validation.inputs.input_type import InputType
 from spanguard.validation.inputs.options import hint
 from spanguard.validation.inputs.registry import TYPES, make_type
 from spanguard.validation.inputs.threat_policy import ThreatPolicy
-from spanguard.validation.result import Problem, ValidationResult, accepted, refused
+from spanguard.validation.problem import Problem
+from spanguard.validation.result import ValidationResult, accepted, refused
 from spanguard.validation.schema.kinds import MISSING, NOT_A_DICT, UNKNOWN_KEY, Judgement, UnknownKeys
 from spanguard.validation.schema.reading import Limits, Reader
 from spanguard.validation.schema.texts import Texts

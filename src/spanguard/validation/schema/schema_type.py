@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from spanguard.validation.inputs.collections import MAX_PROBLEMS
-from spanguard.validation.result import Problem, ValidationResult
+from spanguard.validation.problem import Problem
+from spanguard.validation.result import ValidationResult
 from spanguard.validation.schema.kinds import Schema
 from spanguard.validation.schema.reading import Reader
 

@@ -13,7 +13,8 @@ from spanguard.validation.check import SLOW, Check
 from spanguard.validation.inputs.options import is_whole, one_of
 from spanguard.validation.inputs.string import MAX_LENGTH, StringType
 from spanguard.validation.inputs.threat_policy import ThreatPolicy, bad_policy
-from spanguard.validation.result import Policy, ValidationResult
+from spanguard.validation.problem import Policy
+from spanguard.validation.result import ValidationResult
 from spanguard.validation.schema.json_schema import JsonSchema
 from spanguard.validation.schema.kinds import Schema, UnknownKeys
 from spanguard.validation.schema.models import ModelSchema
