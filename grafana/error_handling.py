@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import dashboard
 
 from grafana.guard_rows import traces_of_policy
-from grafana.parts import bars, explore_traces, legend, lines, link, log_lines, promql, quantiles
+from grafana.parts import bars, board, explore_traces, legend, lines, link, log_lines, promql, quantiles
 from grafana.prometheus_names import label, series
 from grafana.queries import ERROR, POLICY, SERVICE, added, of_guards, rate, share
 from grafana.variables import policy, service
@@ -24,13 +24,9 @@ _HANDLED: Final = label(semconv.ERROR_HANDLED)
 def build() -> dashboard.Dashboard:
     """Return the dashboard."""
     builder = (
-        dashboard_builders.Dashboard("Error handling")
-        .uid("spanguard-error-handling")
-        .description("Retries, timeouts, bulkheads, degraded answers, dead letters and errors of one service.")
-        .tags(["spanguard"])
-        .time("now-30m", "now")
-        .refresh("10s")
-        .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
+        board(
+            "Error handling", "Retries, timeouts, bulkheads, degraded answers, dead letters and errors of one service."
+        )
         .links([link("Traces", explore_traces("${service}", ""))])
         .with_variable(service(_ANY))
         .with_variable(policy(_ANY))

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard as dashboard_builders
 from grafana_foundation_sdk.models import dashboard
 
 from grafana.guard_rows import breakers, guarded_calls, limiters
-from grafana.parts import explore_traces, link, number, promql
+from grafana.parts import board, explore_traces, link, number, promql
 from grafana.queries import ANY_GUARD, OUTCOME, POLICY, REFUSED, STATE, of_guards, rate, share
 from grafana.telemetry_rows import alerts, events, pipeline
 from grafana.variables import policy, service
@@ -16,15 +16,10 @@ from spanguard import semconv
 def build() -> dashboard.Dashboard:
     """Return the dashboard."""
     builder = (
-        dashboard_builders.Dashboard("Guards")
-        .uid("spanguard-guards")
-        .description(
-            "Circuit breakers and rate limiters of one service: decisions, causes, and the traces behind them."
+        board(
+            "Guards",
+            "Circuit breakers and rate limiters of one service: decisions, causes, and the traces behind them.",
         )
-        .tags(["spanguard"])
-        .time("now-30m", "now")
-        .refresh("10s")
-        .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
         .links(
             [
                 link("Alerts", "/alerting/groups?alertmanager=Alertmanager", "Alertmanager: what fires, grouped"),

@@ -170,6 +170,19 @@ def log_lines(title: str, description: str, logsql: str) -> logs.Panel:
     return panel.with_target(Query(VICTORIALOGS, queryType="instant", expr=logsql, maxLines=200))
 
 
+def board(title: str, description: str) -> dashboard_builders.Dashboard:
+    """Begin a dashboard, with what all of ours have in common."""
+    return (
+        dashboard_builders.Dashboard(title)
+        .uid(f"spanguard-{title.lower().replace(' ', '-')}")
+        .description(description)
+        .tags(["spanguard"])
+        .time("now-30m", "now")
+        .refresh("10s")
+        .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
+    )
+
+
 def link(title: str, url: str, tooltip: str = "") -> dashboard_builders.DashboardLink:
     """Return a link that keeps the dashboard open."""
     return (

@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders import dashboard as dashboard_builders
 from grafana_foundation_sdk.models import dashboard
 
 from grafana.guard_rows import limiters
-from grafana.parts import bars, explore_traces, legend, lines, link, promql, quantiles, states
+from grafana.parts import bars, board, explore_traces, legend, lines, link, promql, quantiles, states
 from grafana.prometheus_names import label, series
 from grafana.queries import POLICY, RESULT, added, of_guards, rate
 from grafana.variables import policy, service
@@ -21,13 +21,7 @@ _ANY: Final = f'__name__=~"{"|".join(map(series, _METRICS))}"'
 def build() -> dashboard.Dashboard:
     """Return the dashboard."""
     builder = (
-        dashboard_builders.Dashboard("Rate limiting")
-        .uid("spanguard-rate-limiting")
-        .description("Rate limiters, bounded queues and adaptive limits of one service.")
-        .tags(["spanguard"])
-        .time("now-30m", "now")
-        .refresh("10s")
-        .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
+        board("Rate limiting", "Rate limiters, bounded queues and adaptive limits of one service.")
         .links([link("Traces", explore_traces("${service}", ""))])
         .with_variable(service(_ANY))
         .with_variable(policy(_ANY))

@@ -7,7 +7,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard as dashboard_builders
 from grafana_foundation_sdk.models import dashboard
 
-from grafana.parts import bars, explore_traces, legend, lines, link, log_lines, number, promql
+from grafana.parts import bars, board, explore_traces, legend, lines, link, log_lines, number, promql
 from grafana.prometheus_names import label, series
 from grafana.queries import ERROR, SERVICE, added, rate
 from grafana.variables import service
@@ -24,13 +24,9 @@ _IS_THREAT: Final = f'{_THREAT}!="none"'
 def build() -> dashboard.Dashboard:
     """Return the dashboard."""
     builder = (
-        dashboard_builders.Dashboard("Validation")
-        .uid("spanguard-validation")
-        .description("Inputs of one service: how many are refused, which look like attacks, and which models fail.")
-        .tags(["spanguard"])
-        .time("now-30m", "now")
-        .refresh("10s")
-        .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
+        board(
+            "Validation", "Inputs of one service: how many are refused, which look like attacks, and which models fail."
+        )
         .links([link("Traces", explore_traces("${service}", ""))])
         .with_variable(service(_ANY))
     )
