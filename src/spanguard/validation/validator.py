@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
 from spanguard.errors import ConfigurationError
 from spanguard.validation.check import SLOW, Check
+from spanguard.validation.inputs.options import bad_seconds
 from spanguard.validation.inputs.registry import make_type
 from spanguard.validation.result import ValidationResult
 
@@ -30,8 +30,8 @@ class InputValidator:
     """
 
     def __init__(self, *, slow: float = SLOW) -> None:
-        if not _is_seconds(slow):
-            raise ConfigurationError(f"slow is {slow!r}; it must be seconds, above 0 and finite.")
+        if problems := [*bad_seconds("slow", slow)]:
+            raise ConfigurationError(problems)
         self._slow = slow
         # Typed: 1, 1.0 and True are equal, but not all are good as a length.
         self._prepared = lru_cache(MAX_PREPARED, typed=True)(self._made)
@@ -98,10 +98,6 @@ class InputValidator:
 
     def _made(self, input_type: str, /, **options: Any) -> Check[Any]:
         return Check(make_type(input_type, options), slow=self._slow)
-
-
-def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 _validator: Final = InputValidator()

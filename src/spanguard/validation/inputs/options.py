@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Collection, Iterator
 
 from spanguard.errors import ConfigurationError
@@ -22,6 +23,12 @@ def check(name: str, problems: Iterator[str]) -> None:
 def is_whole(value: object) -> bool:
     """Tell whether it is a whole number, which a boolean is not."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def bad_seconds(name: str, value: object) -> Iterator[str]:
+    """Yield what is wrong with an option that is a time."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+        yield f"{name} is {value!r}; it must be seconds, above 0 and finite."
 
 
 def bad_flag(name: str, value: object) -> Iterator[str]:

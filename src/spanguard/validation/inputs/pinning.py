@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import dataclasses
-import math
 import os
 import socket
 import threading
@@ -22,6 +21,7 @@ from spanguard.errors import BlockingWaitError, ConfigurationError, SpanguardErr
 from spanguard.telemetry.deadline import check_deadline, remaining
 from spanguard.validation.errors import InvalidInputError
 from spanguard.validation.inputs.hosts import kind_of_address
+from spanguard.validation.inputs.options import bad_seconds
 from spanguard.validation.inputs.url import ParsedUrl, UrlType, not_public
 from spanguard.validation.problem import Problem
 
@@ -177,9 +177,8 @@ class _Target(NamedTuple):
 
 
 def _settings(allow: Iterable[str | Network], timeout: float) -> tuple[list[Network], float]:
-    problems, networks = [], []
-    if not _are_seconds(timeout):
-        problems.append(f"resolve_public: timeout is {timeout!r}; it must be seconds, above 0 and finite.")
+    problems = [f"resolve_public: {problem}" for problem in bad_seconds("timeout", timeout)]
+    networks = []
     for network in (allow,) if isinstance(allow, str) else allow:
         try:
             networks.append(ip_network(network))
@@ -192,10 +191,6 @@ def _settings(allow: Iterable[str | Network], timeout: float) -> tuple[list[Netw
     check_deadline("the lookup of a host")
     left = remaining()
     return networks, timeout if left is None else min(left, timeout)
-
-
-def _are_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _target(url: str, url_type: UrlType, networks: list[Network]) -> _Target:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, get_args
 
@@ -10,7 +9,7 @@ from pydantic import BaseModel
 
 from spanguard.errors import ConfigurationError
 from spanguard.validation.check import SLOW, Check
-from spanguard.validation.inputs.options import is_whole, one_of
+from spanguard.validation.inputs.options import bad_seconds, is_whole, one_of
 from spanguard.validation.inputs.string import MAX_LENGTH, StringType
 from spanguard.validation.inputs.threat_policy import ThreatPolicy, bad_policy
 from spanguard.validation.problem import Policy
@@ -149,8 +148,7 @@ def _bad_settings(unknown_keys: object, policy: ThreatPolicy, limits: Limits, sl
         value = getattr(limits, name)
         if not is_whole(value) or not 1 <= value <= most:
             yield f"{name} is {value!r}; it must be a whole number from 1 to {most}."
-    if not isinstance(slow, int | float) or isinstance(slow, bool) or not 0 < slow < math.inf:
-        yield f"slow is {slow!r}; it must be seconds, above 0 and finite."
+    yield from bad_seconds("slow", slow)
 
 
 def _text(policy: ThreatPolicy, max_characters: int) -> StringType:
