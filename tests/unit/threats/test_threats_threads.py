@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import string
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import pytest
 
+from at_work import at_work
 from spanguard.validation.threats import detect
 from unit.threats.samples import ATTACKS, HARMLESS
 
@@ -21,25 +21,10 @@ def noise(chance: random.Random) -> str:
     return "".join(chance.choices(string.printable, k=5_000))
 
 
-@contextmanager
-def busy(threads: int) -> Iterator[None]:
+def busy(threads: int) -> AbstractContextManager[None]:
     """Threads that keep the automata building states, under their locks."""
-    done = threading.Event()
-
-    def work(seed: int) -> None:
-        chance = random.Random(seed)
-        while not done.is_set():
-            detect(noise(chance))
-
-    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(threads)]
-    for worker in workers:
-        worker.start()
-    try:
-        yield
-    finally:
-        done.set()
-        for worker in workers:
-            worker.join()
+    chances = [random.Random(seed) for seed in range(threads)]
+    return at_work(lambda number: detect(noise(chances[number])), threads)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import itertools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 
+from at_work import at_work
 from spanguard.errors import ConfigurationError
 from spanguard.validation import Problem, StringType, ValidationResult
 from spanguard.validation.inputs import pattern as patterns
@@ -242,26 +243,15 @@ def test_an_attack_hidden_by_characters_that_cleaning_drops_is_found() -> None:
     assert codes(result) == ["threat"]
 
 
-@contextmanager
-def matching(threads: int) -> Iterator[None]:
+def matching(threads: int) -> AbstractContextManager[None]:
     """Threads that keep the automaton of one pattern building states, under its lock."""
-    done = threading.Event()
+    numbers = [itertools.count(1) for _ in range(threads)]
 
-    def work() -> None:
-        number = 0
-        while not done.is_set():
-            number += 1
-            compiled(r"(a|b)*a(a|b){12}c?")(f"{number:b}".replace("0", "a").replace("1", "b").encode() * 50)
+    def match(thread: int) -> None:
+        text = f"{next(numbers[thread]):b}".replace("0", "a").replace("1", "b")
+        compiled(r"(a|b)*a(a|b){12}c?")(text.encode() * 50)
 
-    workers = [threading.Thread(target=work) for _ in range(threads)]
-    for worker in workers:
-        worker.start()
-    try:
-        yield
-    finally:
-        done.set()
-        for worker in workers:
-            worker.join()
+    return at_work(match, threads)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
